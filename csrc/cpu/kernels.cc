@@ -1,0 +1,107 @@
+#include "kernels.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "threads.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define VFL_X86_KERNELS
+#endif
+
+namespace paddle_vfl {
+
+#define VFL_DECLARE(isa)                                                      \
+  namespace isa {                                                             \
+  void forward(const Problem&, void*, int64_t, int64_t);                      \
+  void backward(const Problem&, Array, void*, int64_t, int64_t);              \
+  }
+#ifdef VFL_X86_KERNELS
+VFL_DECLARE(avx512)
+VFL_DECLARE(avx2)
+#endif
+VFL_DECLARE(portable)
+#undef VFL_DECLARE
+
+namespace {
+
+#ifdef VFL_X86_KERNELS
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+#endif
+bool always() { return true; }
+
+std::string names(bool only_supported) {
+  std::string list;
+  for (const Kernels& kernels : all_kernels())
+    if (!only_supported || kernels.supported()) list += (list.empty() ? "" : ", ") + std::string(kernels.name);
+  return list;
+}
+
+const Kernels* find(const std::string& name) {
+  for (const Kernels& kernels : all_kernels()) {
+    if (kernels.name != name) continue;
+    if (!kernels.supported()) throw std::invalid_argument("this machine cannot run " + name + "; it can run: " + names(true));
+    return &kernels;
+  }
+  throw std::invalid_argument("there is no instruction set '" + name + "'; expected one of: " + names(false));
+}
+
+const Kernels* choose() {
+  const char* wanted = std::getenv("PADDLE_VFL_ISA");
+  if (wanted != nullptr && *wanted != '\0') return find(wanted);
+  for (const Kernels& kernels : all_kernels())
+    if (kernels.supported()) return &kernels;
+  return &all_kernels().back();
+}
+
+std::atomic<const Kernels*>& current() {
+  static std::atomic<const Kernels*> kernels{choose()};
+  return kernels;
+}
+
+// Without sums the rows do not matter, only the elements.
+Problem flattened(Problem problem) {
+  if (!problem.reduce_rows && problem.kind != TargetKind::kPair) {
+    problem.rows *= problem.classes;
+    problem.classes = 1;
+  }
+  return problem;
+}
+
+// Rows that are worth handing to another thread: about 32,768 elements.
+int64_t grain(const Problem& problem) { return 32768 / (problem.classes > 0 ? problem.classes : 1) + 1; }
+
+}  // namespace
+
+const std::vector<Kernels>& all_kernels() {
+  static const std::vector<Kernels> kernels = {
+#ifdef VFL_X86_KERNELS
+      {"avx512", has_avx512, avx512::forward, avx512::backward},
+      {"avx2", has_avx2, avx2::forward, avx2::backward},
+#endif
+      {"portable", always, portable::forward, portable::backward},
+  };
+  return kernels;
+}
+
+std::string get_isa() { return current().load()->name; }
+void set_isa(const std::string& name) { current() = find(name); }
+
+void forward_cpu(const Problem& given, void* loss) {
+  const Problem problem = flattened(given);
+  const ForwardKernel kernel = current().load()->forward;
+  parallel_for(problem.rows, grain(problem), [&](int64_t begin, int64_t end) { kernel(problem, loss, begin, end); });
+}
+
+void backward_cpu(const Problem& given, Array grad_loss, void* grad_pred) {
+  const Problem problem = flattened(given);
+  const BackwardKernel kernel = current().load()->backward;
+  parallel_for(problem.rows, grain(problem), [&](int64_t begin, int64_t end) { kernel(problem, grad_loss, grad_pred, begin, end); });
+}
+
+}  // namespace paddle_vfl

@@ -1,0 +1,35 @@
+// The CPU kernels: one implementation (kernels.inl), compiled once per instruction set.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "../varifocal.h"
+
+namespace paddle_vfl {
+
+// Loss of the rows [begin, end), float (double for double predictions): one number an element, or a row if reduce_rows.
+using ForwardKernel = void (*)(const Problem&, void* loss, int64_t begin, int64_t end);
+// Gradient of the same rows in the type of pred, from the gradient of the loss.
+using BackwardKernel = void (*)(const Problem&, Array grad_loss, void* grad_pred, int64_t begin, int64_t end);
+
+struct Kernels {
+  const char* name;
+  bool (*supported)();
+  ForwardKernel forward;
+  BackwardKernel backward;
+};
+
+// Best first; the last one runs anywhere.
+const std::vector<Kernels>& all_kernels();
+
+// The instruction set in use: at first the best one that the machine has, or the one that PADDLE_VFL_ISA names.
+std::string get_isa();
+// Throws std::invalid_argument if there is no such version or the machine cannot run it.
+void set_isa(const std::string& name);
+
+// The whole problem, on get_num_threads() threads.
+void forward_cpu(const Problem& problem, void* loss);
+void backward_cpu(const Problem& problem, Array grad_loss, void* grad_pred);
+
+}  // namespace paddle_vfl

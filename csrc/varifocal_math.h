@@ -1,0 +1,134 @@
+// Varifocal loss of one element and its derivative with respect to the prediction, written once for the vectors of the CPU
+// kernels and the scalars of the CUDA kernels.
+//
+// A backend B supplies the value type V (a vector of T, or T), whose operators work element by element, and the functions
+//   exp_nonpositive(V)  e^x for x <= 0
+//   log1p_unit(V)       log(1 + x) for x in [0, 1]
+//   log(V)              natural logarithm; -inf at 0, NaN below
+//   pow(V, Exponent)    x^t for x > 0
+//   abs(V), max0(V)     |x|, max(x, 0)
+// NaN passes through all of them but pow.
+#pragma once
+
+#include "varifocal.h"
+
+#ifndef VFL_INLINE
+#define VFL_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace paddle_vfl {
+namespace VFL_ISA {
+
+// What is known of the elements of one call.
+enum class Elements {
+  kDense,       // positive where q > 0
+  kMasked,      // positive by the share y
+  kBackground,  // all negative with q = 0; q and y are not read
+};
+
+template <class B>
+struct Coefficients {
+  using T = typename B::T;
+  using Exponent = typename B::Exponent;
+
+  explicit Coefficients(const Problem& problem)
+      : alpha(static_cast<T>(problem.alpha)),
+        slope(static_cast<T>(problem.alpha * problem.gamma)),
+        positive_q(problem.iou_weighted ? T(1) : T(0)),
+        positive_1(problem.iou_weighted ? T(0) : T(1)),
+        power_at_0(problem.gamma == 0 ? T(1) : T(0)),
+        exponent(problem.gamma - 1) {}
+
+  T alpha;
+  T slope;                   // alpha gamma
+  T positive_q, positive_1;  // the weight of a positive is positive_q q + positive_1
+  T power_at_0;              // 0^gamma
+  Exponent exponent;         // gamma - 1
+};
+
+// Binary cross entropy of a prediction against q, and what its derivative needs.
+template <class B, bool kLogits, Elements kElements>
+struct CrossEntropy {
+  using V = typename B::V;
+  using T = typename B::T;
+  V p;            // the probability
+  V dp;           // its derivative with respect to the prediction
+  V value, grad;  // the cross entropy and its derivative
+
+  VFL_INLINE CrossEntropy(V x, V q) {
+    if constexpr (kLogits) {
+      const V e = B::exp_nonpositive(-B::abs(x));
+      const V r = T(1) / (T(1) + e);
+      const V er = e * r;
+      p = x < T(0) ? er : r;
+      dp = er * r;
+      value = B::max0(x) + B::log1p_unit(e);
+      grad = p;
+      if constexpr (kElements != Elements::kBackground) {
+        value = (B::max0(x) - x * q) + B::log1p_unit(e);
+        grad = p - q;
+      }
+    } else {
+      p = x;
+      dp = V{} + T(1);
+      const V other = T(1) - x;
+      // PaddleDetection's limits: the logarithm at -100, the denominator at 1e-12
+      const V log_other = at_least(B::log(other) + ((T(1) - other) - x), T(-100));
+      if constexpr (kElements == Elements::kBackground) {
+        value = -log_other;
+        grad = x / at_least(x * other, T(1e-12));
+      } else {
+        value = -(q * at_least(B::log(x), T(-100)) + (T(1) - q) * log_other);
+        grad = (x - q) / at_least(x * other, T(1e-12));
+      }
+    }
+  }
+
+  static VFL_INLINE V at_least(V v, T limit) { return v < limit ? V{} + limit : v; }
+};
+
+// kSquare: gamma is 2. x prediction, q target score, y positive share, upstream the derivative of the result.
+template <class B, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
+VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B::V y, typename B::V upstream,
+                                   const Coefficients<B>& c) {
+  using V = typename B::V;
+  using T = typename B::T;
+  const CrossEntropy<B, kLogits, kElements> bce(x, q);
+
+  // the negative weight alpha |d|^gamma, and steep = alpha gamma |d|^(gamma-1) sign(d); both 0 at d = 0 unless gamma = 0
+  V d = bce.p;
+  if constexpr (kElements == Elements::kDense) d = bce.p - q;
+  V weight, steep{};
+  if constexpr (kSquare) {
+    weight = c.alpha * d * d;
+    if constexpr (kGrad) steep = c.slope * d;
+  } else {
+    const V m = kElements == Elements::kDense ? B::abs(d) : d;
+    const auto nonzero = m > T(0);
+    const V power = B::pow(m, c.exponent);
+    weight = c.alpha * (nonzero ? m * power : V{} + c.power_at_0);
+    if constexpr (kGrad) {
+      steep = nonzero ? c.slope * power : V{};
+      if constexpr (kElements == Elements::kDense) steep = d < T(0) ? -steep : steep;
+    }
+  }
+
+  if constexpr (kElements == Elements::kDense) {
+    const auto positive = q > T(0);
+    weight = positive ? c.positive_q * q + c.positive_1 : weight;
+    if constexpr (kGrad) steep = positive ? V{} : steep;
+  } else if constexpr (kElements == Elements::kMasked) {
+    weight = weight * (T(1) - y) + (c.positive_q * q + c.positive_1) * y;
+    if constexpr (kGrad) steep = steep * (T(1) - y);
+  }
+
+  if constexpr (kGrad) {
+    V grad = weight * bce.grad + steep * bce.value * bce.dp;
+    return grad * upstream;
+  } else {
+    return weight * bce.value;
+  }
+}
+
+}  // namespace VFL_ISA
+}  // namespace paddle_vfl

@@ -1,0 +1,134 @@
+// Paddle's side of the operator: registration, shapes and types, argument checks, choice of the backend.
+//
+//   paddle_vfl_varifocal_loss(Pred, Target, Label?) -> Loss, and its gradient with respect to Pred.
+//
+// Attributes: iou_weighted, use_sigmoid, reduce_rows; pair says that (Label, Target) are a class label and a score for each row;
+// alpha and gamma are decimal texts, because Paddle 2.6 has no attribute of double precision.
+#include <locale>
+#include <sstream>
+
+#include "cpu/kernels.h"
+#include "paddle/extension.h"
+#include "varifocal.h"
+
+namespace {
+
+using paddle::DataType;
+using paddle::Tensor;
+using OptionalTensor = paddle::optional<Tensor>;
+using Shape = std::vector<int64_t>;
+
+double number(const std::string& text) {
+  std::istringstream stream(text);
+  stream.imbue(std::locale::classic());
+  double value = 0;
+  PD_CHECK(stream >> value && value >= 0, "alpha and gamma: expected a number >= 0, got '", text, "'");
+  return value;
+}
+
+paddle_vfl::DType dtype_of(const Tensor& tensor, const char* name) {
+  switch (tensor.dtype()) {
+    case DataType::FLOAT32: return paddle_vfl::DType::kFloat32;
+    case DataType::FLOAT64: return paddle_vfl::DType::kFloat64;
+    case DataType::FLOAT16: return paddle_vfl::DType::kFloat16;
+    case DataType::BFLOAT16: return paddle_vfl::DType::kBFloat16;
+    case DataType::INT32: return paddle_vfl::DType::kInt32;
+    case DataType::INT64: return paddle_vfl::DType::kInt64;
+    default: PD_THROW(name, " has an unsupported dtype");
+  }
+}
+
+bool is_integer(paddle_vfl::DType type) { return type == paddle_vfl::DType::kInt32 || type == paddle_vfl::DType::kInt64; }
+
+paddle_vfl::Array array_of(const Tensor& tensor, const char* name) { return {tensor.data(), dtype_of(tensor, name)}; }
+
+Shape without_classes(Shape shape) {
+  shape.pop_back();
+  return shape;
+}
+
+// The last checks before raw pointers: the Python functions have told the user already, in friendlier words.
+paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const OptionalTensor& label, bool iou_weighted,
+                               bool use_sigmoid, bool reduce_rows, bool pair, const std::string& alpha, const std::string& gamma) {
+  const Shape shape = pred.shape();
+  PD_CHECK(!shape.empty(), "pred has no dimension, expected the classes in the last one");
+  PD_CHECK(!pair || label, "a pair of label and score needs both");
+  const Shape expected = pair ? without_classes(shape) : shape;
+  PD_CHECK(target.shape() == expected, "the shape of target does not fit that of pred");
+  PD_CHECK(!label || label->shape() == expected, "the shape of label does not fit that of pred");
+  for (const Tensor* tensor : {&pred, &target, label ? &*label : &target})
+    PD_CHECK(tensor->place() == pred.place(), "pred, target and label are on different devices");
+
+  paddle_vfl::Problem problem;
+  problem.classes = shape.back();
+  problem.rows = problem.classes == 0 ? 0 : pred.numel() / problem.classes;
+  problem.pred = array_of(pred, "pred");
+  problem.target = array_of(target, "target");
+  if (label) problem.label = array_of(*label, "label");
+  problem.kind = pair ? paddle_vfl::TargetKind::kPair : label ? paddle_vfl::TargetKind::kMasked : paddle_vfl::TargetKind::kDense;
+  PD_CHECK(!is_integer(problem.pred.type) && !is_integer(problem.target.type), "pred and target: expected floating point");
+  PD_CHECK(!label || is_integer(problem.label.type) == pair, pair ? "label: expected int32 or int64" : "label: expected floating point");
+  problem.alpha = number(alpha);
+  problem.gamma = number(gamma);
+  problem.iou_weighted = iou_weighted;
+  problem.use_sigmoid = use_sigmoid;
+  problem.reduce_rows = reduce_rows;
+  return problem;
+}
+
+void check_device(const Tensor& pred) {
+  PD_CHECK(pred.is_cpu(), "this build of paddle_vfl has no kernel for the device of pred");
+}
+
+DataType loss_dtype(DataType pred) { return pred == DataType::FLOAT64 ? pred : DataType::FLOAT32; }
+
+std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const OptionalTensor& label, bool iou_weighted, bool use_sigmoid,
+                            bool reduce_rows, bool pair, const std::string& alpha, const std::string& gamma) {
+  check_device(pred);
+  const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, pair, alpha, gamma);
+  const Shape shape = reduce_rows ? without_classes(pred.shape()) : pred.shape();
+  // a row without classes has the loss 0
+  Tensor loss = problem.classes == 0 ? paddle::full(shape, 0, loss_dtype(pred.dtype()), pred.place())
+                                     : paddle::empty(shape, loss_dtype(pred.dtype()), pred.place());
+  if (problem.rows > 0) paddle_vfl::forward_cpu(problem, loss.data());
+  return {loss};
+}
+
+std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const OptionalTensor& label, const Tensor& grad_loss,
+                             bool iou_weighted, bool use_sigmoid, bool reduce_rows, bool pair, const std::string& alpha,
+                             const std::string& gamma) {
+  check_device(pred);
+  const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, pair, alpha, gamma);
+  PD_CHECK(grad_loss.shape() == (reduce_rows ? without_classes(pred.shape()) : pred.shape()), "the shape of the loss gradient does not fit that of pred");
+  Tensor grad_pred = paddle::empty(pred.shape(), pred.dtype(), pred.place());
+  if (problem.rows > 0) paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
+  return {grad_pred};
+}
+
+std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const paddle::optional<Shape>&, bool, bool, bool reduce_rows, bool,
+                               const std::string&, const std::string&) {
+  return {reduce_rows && !pred.empty() ? without_classes(pred) : pred};
+}
+
+std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const paddle::optional<DataType>&) {
+  return {loss_dtype(pred)};
+}
+
+}  // namespace
+
+#define VFL_ATTRIBUTES \
+  {"iou_weighted: bool", "use_sigmoid: bool", "reduce_rows: bool", "pair: bool", "alpha: std::string", "gamma: std::string"}
+
+PD_BUILD_OP(paddle_vfl_varifocal_loss)
+    .Inputs({"Pred", "Target", paddle::Optional("Label")})
+    .Outputs({"Loss"})
+    .Attrs(VFL_ATTRIBUTES)
+    .SetKernelFn(PD_KERNEL(forward))
+    .SetInferShapeFn(PD_INFER_SHAPE(infer_shape))
+    .SetInferDtypeFn(PD_INFER_DTYPE(infer_dtype));
+
+PD_BUILD_GRAD_OP(paddle_vfl_varifocal_loss)
+    .Inputs({"Pred", "Target", paddle::Optional("Label"), paddle::Grad("Loss")})
+    .Outputs({paddle::Grad("Pred")})
+    .Attrs(VFL_ATTRIBUTES)
+    .SetKernelFn(PD_KERNEL(backward));

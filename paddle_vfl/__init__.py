@@ -1,0 +1,10 @@
+"""Varifocal loss for PaddleDetection as one fused operator. See README.md."""
+from . import _ops  # noqa: F401  first: it imports Paddle the right way
+from ._version import __version__
+from .ppdet_plugin import disable, enable, status
+from .runtime import build_info, get_num_threads, set_num_threads
+from .varifocal_loss import VarifocalLoss, varifocal_loss
+
+__all__ = [
+    "VarifocalLoss", "__version__", "build_info", "disable", "enable", "get_num_threads", "set_num_threads", "status", "varifocal_loss",
+]

@@ -1,0 +1,113 @@
+"""The command line: ``paddle-vfl``, also ``python -m paddle_vfl``."""
+import argparse
+import sys
+
+from ._version import __version__
+from .errors import UserError
+
+__all__ = ["main"]
+
+
+def main(argv=None):
+    """Run one command; returns the exit status: 0, 2 for what the user has to mend, 130 after Ctrl-C."""
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except UserError as error:
+        print(f"paddle-vfl {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"paddle-vfl {args.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="paddle-vfl", description="Varifocal loss for PaddleDetection as one fused operator.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    add = commands.add_parser("info", help="print versions, instruction set, threads and switched call sites")
+    add.set_defaults(run=_info)
+
+    add = commands.add_parser("digits", help="write a COCO-format data set of scanned digits")
+    add.add_argument("directory", metavar="DIR", help="folder to write; refused if it holds anything else")
+    add.add_argument("--train-images", type=int, default=512, metavar="N", help="default: %(default)s")
+    add.add_argument("--val-images", type=int, default=128, metavar="N", help="default: %(default)s")
+    add.add_argument("--image-size", type=int, default=128, metavar="PIXELS", help="height and width; default: %(default)s")
+    add.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    add.set_defaults(run=_digits)
+
+    add = commands.add_parser("train", help="train a PaddleDetection config")
+    _add_config(add)
+    add.add_argument("--eval", action="store_true", help="evaluate at every checkpoint and keep the best")
+    add.add_argument("--amp", action="store_true", help="mixed precision")
+    add.add_argument("-r", "--resume", metavar="CHECKPOINT", help="go on from this checkpoint")
+    add.add_argument("--fleet", action="store_true", help="use fleet")
+    add.add_argument("--to_static", action="store_true", help="train as a static graph")
+    add.add_argument("--seed", type=int, help="seed of Paddle, NumPy and Python")
+    add.set_defaults(run=_train)
+
+    add = commands.add_parser("eval", help="evaluate the weights of a config")
+    _add_config(add)
+    add.add_argument("--classwise", action="store_true", help="print the AP of every class")
+    add.set_defaults(run=_eval)
+
+    add = commands.add_parser("infer", help="draw the boxes found in images")
+    _add_config(add)
+    add.add_argument("--infer_img", metavar="IMAGE")
+    add.add_argument("--infer_dir", metavar="DIR")
+    add.add_argument("--output_dir", metavar="DIR", default="output", help="default: %(default)s")
+    add.add_argument("--draw_threshold", type=float, default=0.5, metavar="SCORE", help="default: %(default)s")
+    add.add_argument("--save_results", action="store_true", help="also write the boxes as JSON")
+    add.set_defaults(run=_infer)
+    return parser
+
+
+def _add_config(parser):
+    parser.add_argument("-c", "--config", required=True, metavar="CONFIG", help="a PaddleDetection YAML config")
+    parser.add_argument("-o", "--opt", nargs="*", default=[], metavar="KEY=VALUE", help="override settings of the config")
+
+
+def _info(args):
+    from . import build_info, enable, get_num_threads, status
+
+    for key, value in {**build_info(), "num_threads": get_num_threads()}.items():
+        print(f"{key:<16}{', '.join(value) if isinstance(value, list) else value}")
+    try:
+        enable()
+    except ImportError as error:
+        print(f"{'PaddleDetection':<16}{error}")
+        return
+    import ppdet
+
+    print(f"{'PaddleDetection':<16}{getattr(ppdet, '__version__', 'unknown')}\n\n{status()}")
+
+
+def _digits(args):
+    from .datasets import write_digits
+
+    try:
+        folder = write_digits(args.directory, args.train_images, args.val_images, args.image_size, args.seed)
+    except (OSError, ValueError) as error:
+        raise UserError(error) from error
+    print(folder)
+
+
+def _train(args):
+    from .ppdet_plugin import commands
+
+    commands.train(args.config, args.opt, evaluate=args.eval, amp=args.amp, resume=args.resume, fleet=args.fleet, to_static=args.to_static, seed=args.seed)
+
+
+def _eval(args):
+    from .ppdet_plugin import commands
+
+    commands.evaluate(args.config, args.opt, classwise=args.classwise)
+
+
+def _infer(args):
+    from .ppdet_plugin import commands
+
+    for path in commands.infer(args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results):
+        print(path)

@@ -1,0 +1,31 @@
+"""Attributes that were set from outside, and how to put them back."""
+
+__all__ = ["Patches"]
+
+_ABSENT = object()
+
+
+class Patches:
+    """Remembers what it replaced; ``undo`` puts everything back in reverse order."""
+
+    def __init__(self):
+        self._undo = []
+
+    def set(self, owner, name, value):
+        """``setattr``, undone exactly: what ``owner`` only inherited is removed again, a static method stays one."""
+        old = vars(owner).get(name, _ABSENT)
+        setattr(owner, name, value)
+        self.on_undo(lambda: delattr(owner, name) if old is _ABSENT else setattr(owner, name, old))
+
+    def set_item(self, mapping, key, value):
+        """``mapping[key] = value``."""
+        old = mapping.get(key, _ABSENT)
+        mapping[key] = value
+        self.on_undo(lambda: mapping.pop(key, None) if old is _ABSENT else mapping.__setitem__(key, old))
+
+    def on_undo(self, action):
+        self._undo.append(action)
+
+    def undo(self):
+        while self._undo:
+            self._undo.pop()()

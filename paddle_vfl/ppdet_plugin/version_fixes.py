@@ -1,0 +1,78 @@
+"""What PaddleDetection needs to run on newer versions of what it depends on; each fix names the symptom it cures.
+
+``zlib`` before ``paddle``, which has to come earlier than anything here, is at the top of paddle_vfl/_ops.py.
+"""
+import functools
+import inspect
+
+import numpy as np
+import paddle
+
+__all__ = ["apply_after_import", "apply_before_import"]
+
+
+def apply_before_import(patches):
+    """Apply what ``import ppdet`` needs. Returns the names of the fixes applied."""
+    return _apply((numpy_aliases,), patches)
+
+
+def apply_after_import(patches):
+    """Apply what changes ppdet itself. Returns the names of the fixes applied."""
+    return _apply((integer_gt_labels, pillow_textsize), patches)
+
+
+def _apply(fixes, patches):
+    return [fix.__name__ for fix in fixes if fix(patches)]
+
+
+def numpy_aliases(patches):
+    """``AttributeError: module 'numpy' has no attribute 'bool'`` (int, float): NumPy 1.24 removed the aliases that paddledet uses."""
+    if np.lib.NumpyVersion(np.__version__) < "1.24.0":
+        return False
+    for alias in (bool, int, float):
+        if alias.__name__ not in vars(np):  # NumPy 2 has np.bool again
+            patches.set(np, alias.__name__, alias)
+    return True
+
+
+def integer_gt_labels(patches):
+    """``TypeError: Type promotion only support calculations between floating-point numbers ... x: int64, y: int32``.
+
+    Paddle 3 no longer mixes int32 labels with int64 indices, which the assigners of paddledet 2.6.0 do.
+    """
+    if int(paddle.__version__.split(".")[0] or 0) < 3:
+        return False
+    from ppdet.modeling import assigners
+
+    for name in ("ATSSAssigner", "TaskAlignedAssigner"):
+        assigner = getattr(assigners, name, None)
+        if assigner is not None and "gt_labels" in inspect.signature(assigner.forward).parameters:
+            patches.set(assigner, "forward", _with_int64_labels(assigner.forward))
+    return True
+
+
+def _with_int64_labels(forward):
+    signature = inspect.signature(forward)
+
+    @functools.wraps(forward)
+    def wrapper(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        bound.arguments["gt_labels"] = bound.arguments["gt_labels"].cast("int64")
+        return forward(*bound.args, **bound.kwargs)
+
+    return wrapper
+
+
+def pillow_textsize(patches):
+    """``AttributeError: 'ImageDraw' object has no attribute 'textsize'``: Pillow 10 removed it; paddledet 2.6.0 draws boxes with it."""
+    from PIL.ImageDraw import ImageDraw
+
+    if hasattr(ImageDraw, "textsize"):
+        return False
+
+    def textsize(self, text, *args, **kwargs):
+        left, top, right, bottom = self.textbbox((0, 0), text, *args, **kwargs)
+        return right, bottom
+
+    patches.set(ImageDraw, "textsize", textsize)
+    return True

@@ -1,0 +1,43 @@
+"""Varifocal loss composed from Paddle's own operators.
+
+It computes what the fused operator computes, the slow way: the oracle of the tests, the peer of the benchmarks, and the way to
+differentiate with respect to the target. Section numbers of the formula: docs/varifocal_loss.md.
+"""
+import paddle
+import paddle.nn.functional as F
+
+__all__ = ["varifocal_loss"]
+
+
+def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduction="none"):
+    """Same arguments, result and dtypes as :func:`paddle_vfl.varifocal_loss`, arguments unchecked."""
+    compute = "float64" if pred.dtype == paddle.float64 else "float32"
+    pred = pred.cast(compute)
+    if isinstance(target, (tuple, list)):
+        target = dense_target(*target, num_classes=pred.shape[-1], dtype=compute)
+    target = target.cast(compute)
+    label = None if label is None else label.cast(compute)
+
+    prob = F.sigmoid(pred) if use_sigmoid else pred
+    if use_sigmoid:
+        bce = F.relu(pred) - pred * target + F.softplus(-pred.abs())
+    else:
+        bce = F.binary_cross_entropy(prob, target, reduction="none")
+    positive_weight = target if iou_weighted else paddle.ones_like(target)
+    if label is None:
+        positive = target > 0
+        weight = paddle.where(positive, positive_weight, alpha * (prob - target).abs().pow(gamma))
+    else:
+        weight = alpha * prob.pow(gamma) * (1 - label) + positive_weight * label
+    loss = weight * bce
+    if reduction == "row":
+        return loss.sum(axis=-1)
+    return {"none": lambda x: x, "sum": paddle.sum, "mean": paddle.mean}[reduction](loss)
+
+
+def dense_target(label, score, num_classes, dtype="float32"):
+    """The dense target of shape ``label.shape + [num_classes]`` that a pair (label, score) stands for."""
+    background = paddle.logical_or(label < 0, label >= num_classes)
+    clean = paddle.where(background, paddle.zeros_like(label), label)
+    score = paddle.where(background, paddle.zeros_like(score), score).cast(dtype)
+    return F.one_hot(clean.cast("int64"), num_classes).cast(dtype) * score.unsqueeze(-1)
