@@ -52,7 +52,8 @@ paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const O
                                bool use_sigmoid, bool reduce_rows, bool pair, const std::string& alpha, const std::string& gamma) {
   const Shape shape = pred.shape();
   PD_CHECK(!shape.empty(), "pred has no dimension, expected the classes in the last one");
-  PD_CHECK(!pair || label, "a pair of label and score needs both");
+  // Paddle hands over an optional tensor without elements as none
+  PD_CHECK(!pair || label || pred.numel() == 0, "a pair of label and score needs both");
   const Shape expected = pair ? without_classes(shape) : shape;
   PD_CHECK(target.shape() == expected, "the shape of target does not fit that of pred");
   PD_CHECK(!label || label->shape() == expected, "the shape of label does not fit that of pred");

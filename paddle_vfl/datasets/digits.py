@@ -20,7 +20,7 @@ SPLITS = ("train", "val")
 INK = 0.25
 
 
-def write_digits(directory, train_images=512, val_images=128, image_size=160, seed=0, progress=True):
+def write_digits(directory, train_images=512, val_images=128, image_size=128, seed=0, progress=True):
     """Write the data set and return its folder.
 
     The folder holds ``train/*.png``, ``val/*.png`` and ``annotations/{train,val}.json`` (COCO instances, boxes as

@@ -1,0 +1,48 @@
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import pytest
+
+import paddle_vfl
+from paddle_vfl._ops import extension
+
+import paddle
+
+
+@pytest.fixture(autouse=True)
+def _defaults():
+    """Every test starts with the same seeds, threads and instruction set."""
+    paddle.seed(0)
+    threads, isa = extension.get_num_threads(), extension.get_isa()
+    yield
+    paddle_vfl.set_num_threads(threads)
+    extension.set_isa(isa)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(params=extension.isa_supported())
+def isa(request):
+    """Runs the test once for each instruction set that this machine has."""
+    extension.set_isa(request.param)
+    return request.param
+
+
+@pytest.fixture
+def op_calls(monkeypatch):
+    """A list that grows by the name of the custom operator at each of its calls."""
+    from paddle_vfl import _ops
+
+    calls, run = [], _ops._run
+
+    def counting(name, *args):
+        calls.append(name)
+        return run(name, *args)
+
+    monkeypatch.setattr(_ops, "_run", counting)
+    return calls
