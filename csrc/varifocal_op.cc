@@ -106,6 +106,12 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Opt
   return {grad_pred};
 }
 
+// Without this Paddle would leave second derivatives out without a word.
+std::vector<Tensor> no_double_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, bool, bool, bool,
+                                       const std::string&, const std::string&) {
+  PD_THROW("the fused varifocal loss has no second derivative: use paddle_vfl.reference.varifocal_loss for it");
+}
+
 std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const paddle::optional<Shape>&, bool, bool, bool reduce_rows, bool,
                                const std::string&, const std::string&) {
   return {reduce_rows && !pred.empty() ? without_classes(pred) : pred};
@@ -133,3 +139,9 @@ PD_BUILD_GRAD_OP(paddle_vfl_varifocal_loss)
     .Outputs({paddle::Grad("Pred")})
     .Attrs(VFL_ATTRIBUTES)
     .SetKernelFn(PD_KERNEL(backward));
+
+PD_BUILD_DOUBLE_GRAD_OP(paddle_vfl_varifocal_loss)
+    .Inputs({"Pred", "Target", paddle::Grad("Loss"), paddle::Grad(paddle::Grad("Pred"))})
+    .Outputs({paddle::Grad(paddle::Grad("Loss"))})
+    .Attrs(VFL_ATTRIBUTES)
+    .SetKernelFn(PD_KERNEL(no_double_backward));

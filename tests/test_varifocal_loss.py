@@ -305,10 +305,9 @@ def test_a_target_that_wants_its_gradient_gets_the_true_one(rng, pair):
 def test_second_derivatives_are_refused(rng):
     pred = paddle.to_tensor(rng.normal(0, 1, (3, 4)), stop_gradient=False)
     loss = varifocal_loss(pred, paddle.zeros([3, 4], dtype="float64"), reduction="sum")
-    with pytest.raises(Exception, match="grad"):
-        (first,) = paddle.grad(loss, pred, create_graph=True)
+    (first,) = paddle.grad(loss, pred, create_graph=True)
+    with pytest.raises(Exception, match="has no second derivative: use paddle_vfl.reference.varifocal_loss"):
         first.sum().backward()
-        assert pred.grad is not None, "no grad: a silent zero"
 
 
 PRED, TARGET = paddle.zeros([3, 4]), paddle.zeros([3, 4])

@@ -1,0 +1,101 @@
+"""Everything here runs against PaddleDetection: the installed one, or the checkout that PPDET_SRC names."""
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+if os.environ.get("PPDET_SRC"):
+    sys.path.insert(0, os.environ["PPDET_SRC"])
+
+import paddle_vfl
+from paddle_vfl.datasets import write_digits
+from paddle_vfl.ppdet_plugin import version_fixes
+from paddle_vfl.ppdet_plugin.patches import Patches
+
+pytest.importorskip("ppdet")
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """A small data set: 16 images to train on, 4 to validate."""
+    return write_digits(tmp_path_factory.mktemp("data") / "digits", train_images=16, val_images=4, progress=False)
+
+
+@pytest.fixture(autouse=True)
+def clean_ppdet():
+    """PaddleDetection keeps the configs it has read in one global dict: put it back afterwards, and the plugin off."""
+    from ppdet.core.workspace import global_config
+
+    paddle_vfl.disable()
+    before = {key: (value.copy() if hasattr(value, "copy") else value) for key, value in global_config.items()}
+    yield
+    paddle_vfl.disable()
+    global_config.clear()
+    global_config.update(before)
+
+
+@pytest.fixture
+def config(tmp_path, digits):
+    """Write a config: one of configs/ with the small data set and whatever ``changes`` says. Returns its path."""
+
+    def write(base, plugin_line=True, **changes):
+        content = {
+            "_BASE_": [str(CONFIGS / base)] if base else [],
+            "save_dir": str(tmp_path / "output"), "log_iter": 1, "worker_num": 0,
+            **{key: {"dataset_dir": str(digits)} for key in ("TrainDataset", "EvalDataset", "TestDataset")},
+            **changes,
+        }
+        path = tmp_path / f"config_{len(list(tmp_path.glob('config_*.yml')))}.yml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def version_fixes_only():
+    """PaddleDetection's own loss on this Paddle: the plugin off, the version fixes on."""
+    patches = Patches()
+
+    def apply():
+        paddle_vfl.disable()
+        version_fixes.apply_after_import(patches)
+
+    yield apply
+    patches.undo()
+
+
+@pytest.fixture
+def train_steps():
+    """Train with a fixed seed and return the losses of the first ``count`` steps, a dict each."""
+
+    import numpy as np
+    import paddle
+    from ppdet.engine import Trainer, set_random_seed
+
+    def run(cfg, count, dtype="float32"):
+        paddle.set_default_dtype(dtype)
+        set_random_seed(0)
+        cfg["epoch"] = 10**6
+        trainer = Trainer(cfg, mode="train")
+        losses = []
+        trainer.model.train()
+        while True:
+            for data in trainer.loader:
+                data.update({key: value.cast(dtype) for key, value in data.items() if getattr(value, "dtype", None) == paddle.float32})
+                data["epoch_id"] = len(losses) // len(trainer.loader)
+                outputs = trainer.model(data)
+                outputs["loss"].backward()
+                trainer.optimizer.step()
+                trainer.lr.step()
+                trainer.optimizer.clear_grad()
+                losses.append({name: float(np.asarray(value.numpy()).sum()) for name, value in outputs.items()})
+                if len(losses) == count:
+                    return losses
+
+    yield run
+    paddle.set_default_dtype("float32")
