@@ -1,5 +1,9 @@
+"""PaddleDetection is the installed one, or the checkout that PPDET_SRC names."""
 import os
+import sys
 
+if os.environ.get("PPDET_SRC"):
+    sys.path.insert(0, os.environ["PPDET_SRC"])
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import numpy as np
@@ -46,3 +50,16 @@ def op_calls(monkeypatch):
 
     monkeypatch.setattr(_ops, "_run", counting)
     return calls
+
+
+@pytest.fixture
+def clean_ppdet():
+    """PaddleDetection keeps the configs it has read in one global dict: put it back afterwards, and the plugin off."""
+    from ppdet.core.workspace import global_config
+
+    paddle_vfl.disable()
+    before = {key: (value.copy() if hasattr(value, "copy") else value) for key, value in global_config.items()}
+    yield
+    paddle_vfl.disable()
+    global_config.clear()
+    global_config.update(before)

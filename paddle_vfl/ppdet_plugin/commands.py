@@ -8,7 +8,7 @@ import yaml
 from ..errors import UserError
 from .switch import enable
 
-__all__ = ["evaluate", "infer", "parse_options", "train"]
+__all__ = ["detect", "evaluate", "infer", "parse_options", "train"]
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -39,6 +39,7 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
     if evaluate:
         _check_dataset(cfg, "EvalDataset")
 
+    import paddle
     from ppdet.engine import Trainer, init_fleet_env, init_parallel_env, set_random_seed
 
     from .history import History
@@ -49,13 +50,15 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
         init_parallel_env()
     if seed is not None:
         set_random_seed(seed)
-    trainer = Trainer(cfg, mode="train")
-    trainer.register_callbacks([History(trainer)])
-    if resume is not None:
-        trainer.resume_weights(resume)
-    elif cfg.get("pretrain_weights"):
-        trainer.load_weights(cfg.pretrain_weights)
-    trainer.train(evaluate)
+    # names as in a new process: a checkpoint holds the optimizer's state by parameter name
+    with paddle.utils.unique_name.guard():
+        trainer = Trainer(cfg, mode="train")
+        trainer.register_callbacks([History(trainer)])
+        if resume is not None:
+            trainer.resume_weights(resume)
+        elif cfg.get("pretrain_weights"):
+            trainer.load_weights(cfg.pretrain_weights)
+        trainer.train(evaluate)
     return trainer
 
 
@@ -82,6 +85,37 @@ def infer(config, options=(), image=None, folder=None, output_dir="output", draw
     trainer = _trainer_with_weights(cfg, "test")
     trainer.predict([str(path) for path in images], draw_threshold=draw_threshold, output_dir=str(output_dir), save_results=save_results)
     return [Path(output_dir) / path.name for path in images]
+
+
+def detect(config, options, folder):
+    """The boxes that the ``weights`` of a config find in a folder's images, best first.
+
+    Returns:
+        dict[pathlib.Path, list]: for each image its ``(class name, score, (x, y, width, height))``, in pixels.
+    """
+    images = _images(None, folder)
+    cfg = _load(config, options)
+    trainer = _trainer_with_weights(cfg, "test")
+
+    from ppdet.core.workspace import create
+    from ppdet.data.source.category import get_categories
+
+    trainer.dataset.set_images([str(path) for path in images])
+    loader = create("TestReader")(trainer.dataset, 0)
+    _, names = get_categories(cfg.metric, anno_file=trainer.dataset.get_anno())
+    names = list(names.values())
+    trainer.model.eval()
+    found = {}
+    for data in loader:
+        outputs = trainer.model(data)
+        boxes, start = outputs["bbox"].numpy(), 0
+        for image_id, count in zip(data["im_id"].numpy().ravel(), outputs["bbox_num"].numpy()):
+            found[images[int(image_id)]] = [
+                (names[int(label)], float(score), (float(x1), float(y1), float(x2 - x1), float(y2 - y1)))
+                for label, score, x1, y1, x2, y2 in sorted(boxes[start:start + count], key=lambda box: -box[1]) if label >= 0
+            ]
+            start += count
+    return found
 
 
 def parse_options(options):

@@ -1,13 +1,8 @@
-"""Everything here runs against PaddleDetection: the installed one, or the checkout that PPDET_SRC names."""
-import os
-import sys
+"""Everything here needs PaddleDetection."""
 from pathlib import Path
 
 import pytest
 import yaml
-
-if os.environ.get("PPDET_SRC"):
-    sys.path.insert(0, os.environ["PPDET_SRC"])
 
 import paddle_vfl
 from paddle_vfl.datasets import write_digits
@@ -26,16 +21,8 @@ def digits(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def clean_ppdet():
-    """PaddleDetection keeps the configs it has read in one global dict: put it back afterwards, and the plugin off."""
-    from ppdet.core.workspace import global_config
-
-    paddle_vfl.disable()
-    before = {key: (value.copy() if hasattr(value, "copy") else value) for key, value in global_config.items()}
-    yield
-    paddle_vfl.disable()
-    global_config.clear()
-    global_config.update(before)
+def _clean(clean_ppdet):
+    """All tests here."""
 
 
 @pytest.fixture

@@ -1,0 +1,76 @@
+"""train, eval and infer on a small data set: the files they write and what they return."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from paddle_vfl.ppdet_plugin import commands
+from paddle_vfl.ppdet_plugin.history import read_history
+
+
+@pytest.fixture
+def trained(config, tmp_path):
+    """A config and the folder of a run of two epochs of it."""
+    # so short a training finds nothing with a score worth keeping
+    path = config("ppyoloe_plus_digits.yml", epoch=2, snapshot_epoch=1, PPYOLOEHead={"nms": {"score_threshold": 0.0}})
+    commands.train(str(path), evaluate=True, seed=0)
+    return str(path), tmp_path / "output" / path.stem
+
+
+def test_train_writes_checkpoints_and_history(trained):
+    _, run = trained
+    assert {p.name for p in run.glob("*.pdparams")} >= {"0.pdparams", "best_model.pdparams", "model_final.pdparams"}
+    steps, evaluations = read_history(run / "history.jsonl")
+    assert [(s["epoch"], s["step"]) for s in steps] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert all(np.isfinite(list(s["losses"].values())).all() for s in steps)
+    assert [e["epoch"] for e in evaluations] == [0, 1] and all(len(e["eval"]["bbox"]) == 12 for e in evaluations)
+
+
+def test_resume_goes_on_after_the_checkpoint(trained):
+    path, run = trained
+    for checkpoint in (run / "0", run / "0.pdparams"):
+        trainer = commands.train(path, resume=str(checkpoint), seed=0)
+        assert trainer.start_epoch == 1
+    steps, _ = read_history(run / "history.jsonl")
+    assert [s["epoch"] for s in steps] == [0, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_eval_returns_coco_metrics(trained):
+    path, run = trained
+    results = commands.evaluate(path, [f"weights={run}/model_final"])
+    assert len(results["bbox"]) == 12 and -1 <= results["bbox"][0] <= 1
+
+
+def test_infer_draws_the_boxes(trained, digits, tmp_path):
+    path, run = trained
+    written = commands.infer(path, [f"weights={run}/model_final"], folder=str(digits / "val"), output_dir=tmp_path / "drawn", draw_threshold=0.0)
+    assert [p.name for p in written] == [f"{i:06d}.png" for i in range(1, 5)]
+    for drawn in written:
+        assert (np.asarray(Image.open(drawn)) != np.asarray(Image.open(digits / "val" / drawn.name))).any()
+
+
+def test_detect_returns_named_boxes(trained, digits):
+    path, run = trained
+    found = commands.detect(path, [f"weights={run}/model_final"], digits / "val")
+    assert [p.name for p in found] == [f"{i:06d}.png" for i in range(1, 5)]
+    for boxes in found.values():
+        scores = [score for _, score, _ in boxes]
+        assert scores == sorted(scores, reverse=True) and {name for name, _, _ in boxes} <= set("0123456789")
+
+
+def test_a_data_set_of_ones_own(config, digits, tmp_path):
+    """Folders and class count come from the command line alone."""
+    import json
+
+    own = tmp_path / "mine"
+    (own / "pictures").mkdir(parents=True)
+    coco = json.loads((digits / "annotations" / "train.json").read_text())
+    coco["annotations"] = [{**a, "category_id": 1 + a["category_id"] % 2} for a in coco["annotations"]]
+    coco["categories"] = [{"id": 1, "name": "odd"}, {"id": 2, "name": "even"}]
+    (own / "labels.json").write_text(json.dumps(coco))
+    for image in (digits / "train").iterdir():
+        (own / "pictures" / image.name).write_bytes(image.read_bytes())
+    names = {"dataset_dir": own, "image_dir": "pictures", "anno_path": "labels.json"}
+    options = ["num_classes=2", "epoch=1"] + [f"{kind}Dataset.{key}={value}" for kind in ("Train", "Eval") for key, value in names.items()]
+    trainer = commands.train(str(config("ppyoloe_plus_digits.yml")), options, evaluate=True)
+    assert trainer.model.yolo_head.num_classes == 2
+    assert (tmp_path / "output").exists()
