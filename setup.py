@@ -38,6 +38,7 @@ setup(
             sources=[
                 "csrc/module.cc",
                 "csrc/varifocal_op.cc",
+                "csrc/cpu/buffers.cc",
                 "csrc/cpu/kernels.cc",
                 "csrc/cpu/kernels_avx512.cc",
                 "csrc/cpu/kernels_avx2.cc",

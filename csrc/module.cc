@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "cpu/buffers.h"
 #include "cpu/kernels.h"
 #include "cpu/threads.h"
 
@@ -32,6 +33,7 @@ PYBIND11_MODULE(_C, m) {
   });
   m.def("get_isa", &paddle_vfl::get_isa);
   m.def("set_isa", &paddle_vfl::set_isa);
+  m.def("cached_bytes", &paddle_vfl::cached_bytes);
   m.def("get_num_threads", &paddle_vfl::get_num_threads);
   m.def("set_num_threads", &paddle_vfl::set_num_threads);
 }

@@ -7,6 +7,7 @@
 #include <locale>
 #include <sstream>
 
+#include "cpu/buffers.h"
 #include "cpu/kernels.h"
 #include "paddle/extension.h"
 #include "varifocal.h"
@@ -95,13 +96,20 @@ std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Opti
   return {loss};
 }
 
+Tensor empty_gradient(const Tensor& pred) {
+  const size_t bytes = pred.numel() * phi::SizeOf(pred.dtype());
+  void* const buffer = bytes < paddle_vfl::kLeastBuffer ? nullptr : paddle_vfl::acquire_buffer(bytes);
+  if (buffer == nullptr) return paddle::empty(pred.shape(), pred.dtype(), pred.place());
+  return paddle::from_blob(buffer, pred.shape(), pred.dtype(), phi::DataLayout::NCHW, pred.place(), paddle_vfl::release_buffer);
+}
+
 std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const OptionalTensor& label, const Tensor& grad_loss,
                              bool iou_weighted, bool use_sigmoid, bool reduce_rows, bool pair, const std::string& alpha,
                              const std::string& gamma) {
   check_device(pred);
   const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, pair, alpha, gamma);
   PD_CHECK(grad_loss.shape() == (reduce_rows ? without_classes(pred.shape()) : pred.shape()), "the shape of the loss gradient does not fit that of pred");
-  Tensor grad_pred = paddle::empty(pred.shape(), pred.dtype(), pred.place());
+  Tensor grad_pred = empty_gradient(pred);
   if (problem.rows > 0) paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
   return {grad_pred};
 }

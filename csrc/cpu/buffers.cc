@@ -1,0 +1,95 @@
+#include "buffers.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+#include <vector>
+
+namespace paddle_vfl {
+namespace {
+
+constexpr size_t kHugePage = size_t(2) << 20;
+// The size of a buffer is kept in a page in front of it, so that the buffer itself begins on a huge page.
+constexpr size_t kHeader = 4096;
+
+struct Cache {
+  std::mutex mutex;
+  std::vector<void*> free;  // least recently freed first
+  size_t bytes = 0;
+  size_t limit = [] {
+    const char* value = std::getenv("PADDLE_VFL_CACHE_MB");
+    return (value == nullptr ? size_t(256) : std::strtoull(value, nullptr, 10)) << 20;
+  }();
+};
+
+Cache& cache() {
+  static Cache* const instance = new Cache;  // tensors may be freed after static objects are
+  return *instance;
+}
+
+size_t& size_of(void* buffer) { return *reinterpret_cast<size_t*>(static_cast<char*>(buffer) - kHeader); }
+
+void* map(size_t size) {
+  // room to move the buffer to the next huge page, given back at both ends
+  const size_t whole = size + kHugePage + kHeader;
+  void* const base = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return nullptr;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(base);
+  const uintptr_t buffer = (begin + kHeader + kHugePage - 1) / kHugePage * kHugePage;
+  const uintptr_t first = buffer - kHeader, last = buffer + size, end = begin + whole;
+  if (first > begin) munmap(base, first - begin);
+  if (end > last) munmap(reinterpret_cast<void*>(last), end - last);
+#ifdef MADV_HUGEPAGE
+  madvise(reinterpret_cast<void*>(buffer), size, MADV_HUGEPAGE);
+#endif
+  void* const result = reinterpret_cast<void*>(buffer);
+  size_of(result) = size;
+  return result;
+}
+
+void unmap(void* buffer) { munmap(static_cast<char*>(buffer) - kHeader, kHeader + size_of(buffer)); }
+
+}  // namespace
+
+// Where the lock is taken, the caller goes to the system instead of waiting: a child forked while another thread held it would wait
+// for ever.
+void* acquire_buffer(size_t bytes) {
+  const size_t size = (bytes + kHeader - 1) / kHeader * kHeader;
+  {
+    std::unique_lock<std::mutex> lock(cache().mutex, std::try_to_lock);
+    auto& free = cache().free;
+    for (size_t i = free.size(); lock && i-- > 0;) {
+      // one that fits without wasting more than an eighth
+      const size_t have = size_of(free[i]);
+      if (have < size || have - size > size / 8) continue;
+      void* const buffer = free[i];
+      free.erase(free.begin() + static_cast<ptrdiff_t>(i));
+      cache().bytes -= have;
+      return buffer;
+    }
+  }
+  return map(size);
+}
+
+void release_buffer(void* buffer) {
+  const size_t size = size_of(buffer);
+  std::unique_lock<std::mutex> lock(cache().mutex, std::try_to_lock);
+  if (!lock || size > cache().limit) return unmap(buffer);
+  auto& free = cache().free;
+  while (cache().bytes + size > cache().limit) {
+    cache().bytes -= size_of(free.front());
+    unmap(free.front());
+    free.erase(free.begin());
+  }
+  free.push_back(buffer);
+  cache().bytes += size;
+}
+
+size_t cached_bytes() {
+  std::lock_guard<std::mutex> lock(cache().mutex);
+  return cache().bytes;
+}
+
+}  // namespace paddle_vfl
