@@ -61,6 +61,13 @@ def _parser():
     add.add_argument("--draw_threshold", type=float, default=0.5, metavar="SCORE", help="default: %(default)s")
     add.add_argument("--save_results", action="store_true", help="also write the boxes as JSON")
     add.set_defaults(run=_infer)
+
+    add = commands.add_parser("bench", help="time the fused loss against PaddleDetection's, PyTorch's and a plain copy")
+    add.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default: 1 2")
+    add.add_argument("--rounds", type=int, default=8, metavar="N", help="turns of every peer; default: %(default)s")
+    add.add_argument("--match", default="", metavar="TEXT", help="only the cases whose name contains it")
+    add.add_argument("--json", metavar="FILE", help="also write the results and the machine's description")
+    add.set_defaults(run=_bench)
     return parser
 
 
@@ -111,3 +118,25 @@ def _infer(args):
 
     for path in commands.infer(args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results):
         print(path)
+
+
+def _bench(args):
+    import json
+
+    from .bench import run_benchmark
+    from .bench.cases import CASES
+    from .bench.report import table
+
+    cases = [case for case in CASES if args.match in case.name]
+    if not cases:
+        raise UserError(f"no case has {args.match!r} in its name; there are: {'; '.join(case.name for case in CASES)}")
+    if min(args.threads) < 1 or args.rounds < 1:
+        raise UserError("--threads and --rounds: expected at least 1")
+    report = run_benchmark(args.threads, cases, args.rounds)
+    print("\n".join(f"{key:<16}{value}" for key, value in report["machine"].items()), table(report["results"]), sep="\n\n")
+    if args.json:
+        try:
+            with open(args.json, "w") as file:
+                json.dump(report, file, indent=1)
+        except OSError as error:
+            raise UserError(error) from error

@@ -91,8 +91,9 @@ def test_trains_as_with_ppdets_own_loss(base, dtype, changes, tolerance, config,
     own = train_steps(cfg, 20, dtype)
     assert len(op_calls) == 20 and not paddle_vfl.status()["enabled"]
     assert own[0]["loss"] != own[-1]["loss"]
-    for ours, theirs in zip(fused, own):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=tolerance)
+    worst = max(abs(ours["loss"] / theirs["loss"] - 1) for ours, theirs in zip(fused, own))
+    print(f"{base}, {dtype}: largest relative difference of the loss in 20 steps {worst:.1e}")
+    assert worst < tolerance
 
 
 COUNTING = """
