@@ -2,11 +2,14 @@
 // kernels and the scalars of the CUDA kernels.
 //
 // A backend B supplies the value type V (a vector of T, or T), whose operators work element by element, and the functions
-//   exp_nonpositive(V)  e^x for x <= 0
-//   log1p_unit(V)       log(1 + x) for x in [0, 1]
-//   log(V)              natural logarithm; -inf at 0, NaN below
-//   pow(V, Exponent)    x^t for x > 0
-//   abs(V), max0(V)     |x|, max(x, 0)
+//   exp_nonpositive(V)       e^x for x <= 0
+//   log1p_unit(V)            log(1 + x) for x in [0, 1]
+//   log(V)                   natural logarithm; -inf at 0, NaN below
+//   pow(V, Exponent)         x^t for x > 0
+//   reciprocal(V)            1 / x
+//   abs(V), negative_abs(V)  |x|, -|x|
+//   at_least(V, T)           max(x, limit)
+//   all(comparison)          whether it holds in every element of the vector
 // NaN passes through all of them but pow.
 #pragma once
 
@@ -57,15 +60,16 @@ struct CrossEntropy {
 
   VFL_INLINE CrossEntropy(V x, V q) {
     if constexpr (kLogits) {
-      const V e = B::exp_nonpositive(-B::abs(x));
-      const V r = T(1) / (T(1) + e);
+      const V e = B::exp_nonpositive(B::negative_abs(x));
+      const V r = B::reciprocal(T(1) + e);
       const V er = e * r;
       p = x < T(0) ? er : r;
       dp = er * r;
-      value = B::max0(x) + B::log1p_unit(e);
-      grad = p;
-      if constexpr (kElements != Elements::kBackground) {
-        value = (B::max0(x) - x * q) + B::log1p_unit(e);
+      if constexpr (kElements == Elements::kBackground) {
+        value = B::at_least(x, T(0)) + B::log1p_unit(e);
+        grad = p;
+      } else {
+        value = (B::at_least(x, T(0)) - x * q) + B::log1p_unit(e);
         grad = p - q;
       }
     } else {
@@ -73,18 +77,18 @@ struct CrossEntropy {
       dp = V{} + T(1);
       const V other = T(1) - x;
       // PaddleDetection's limits: the logarithm at -100, the denominator at 1e-12
-      const V log_other = at_least(B::log(other) + ((T(1) - other) - x), T(-100));
-      if constexpr (kElements == Elements::kBackground) {
+      const V log_other = B::at_least(B::log(other) + ((T(1) - other) - x), T(-100));
+      const V slope = B::reciprocal(B::at_least(x * other, T(1e-12)));
+      // nearly all elements are background, whose log(x) counts for nothing; but log makes NaN of x < 0
+      if (kElements == Elements::kBackground || B::all((q == T(0)) & (x >= T(0)))) {
         value = -log_other;
-        grad = x / at_least(x * other, T(1e-12));
+        grad = x * slope;
       } else {
-        value = -(q * at_least(B::log(x), T(-100)) + (T(1) - q) * log_other);
-        grad = (x - q) / at_least(x * other, T(1e-12));
+        value = -(q * B::at_least(B::log(x), T(-100)) + (T(1) - q) * log_other);
+        grad = (x - q) * slope;
       }
     }
   }
-
-  static VFL_INLINE V at_least(V v, T limit) { return v < limit ? V{} + limit : v; }
 };
 
 // kSquare: gamma is 2. x prediction, q target score, y positive share, upstream the derivative of the result.
@@ -95,39 +99,39 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
   using T = typename B::T;
   const CrossEntropy<B, kLogits, kElements> bce(x, q);
 
-  // the negative weight alpha |d|^gamma, and steep = alpha gamma |d|^(gamma-1) sign(d); both 0 at d = 0 unless gamma = 0
   V d = bce.p;
   if constexpr (kElements == Elements::kDense) d = bce.p - q;
-  V weight, steep{};
+  V result;
   if constexpr (kSquare) {
-    weight = c.alpha * d * d;
-    if constexpr (kGrad) steep = c.slope * d;
+    if constexpr (kGrad) {
+      result = (c.alpha * d) * (d * bce.grad + (bce.value + bce.value) * bce.dp);
+    } else {
+      result = (c.alpha * d) * d * bce.value;
+    }
   } else {
+    // weight = alpha |d|^gamma, steep = alpha gamma |d|^(gamma-1) sign(d); both 0 at d = 0 unless gamma = 0
     const V m = kElements == Elements::kDense ? B::abs(d) : d;
     const auto nonzero = m > T(0);
     const V power = B::pow(m, c.exponent);
-    weight = c.alpha * (nonzero ? m * power : V{} + c.power_at_0);
+    const V weight = c.alpha * (nonzero ? m * power : V{} + c.power_at_0);
     if constexpr (kGrad) {
-      steep = nonzero ? c.slope * power : V{};
+      V steep = nonzero ? c.slope * power : V{};
       if constexpr (kElements == Elements::kDense) steep = d < T(0) ? -steep : steep;
+      result = weight * bce.grad + steep * bce.value * bce.dp;
+    } else {
+      result = weight * bce.value;
     }
   }
 
-  if constexpr (kElements == Elements::kDense) {
-    const auto positive = q > T(0);
-    weight = positive ? c.positive_q * q + c.positive_1 : weight;
-    if constexpr (kGrad) steep = positive ? V{} : steep;
-  } else if constexpr (kElements == Elements::kMasked) {
-    weight = weight * (T(1) - y) + (c.positive_q * q + c.positive_1) * y;
-    if constexpr (kGrad) steep = steep * (T(1) - y);
+  if constexpr (kElements != Elements::kBackground) {
+    const V positive = (c.positive_q * q + c.positive_1) * (kGrad ? bce.grad : bce.value);
+    if constexpr (kElements == Elements::kDense) {
+      result = q > T(0) ? positive : result;
+    } else {
+      result = result * (T(1) - y) + positive * y;
+    }
   }
-
-  if constexpr (kGrad) {
-    V grad = weight * bce.grad + steep * bce.value * bce.dp;
-    return grad * upstream;
-  } else {
-    return weight * bce.value;
-  }
+  return kGrad ? result * upstream : result;
 }
 
 }  // namespace VFL_ISA

@@ -169,7 +169,7 @@ def test_background_labels_are_those_outside_the_classes(rng):
     np.testing.assert_allclose(loss, oracle.loss_and_grad(x, np.zeros((4, 3)))[0], rtol=1e-13)
 
 
-@pytest.mark.parametrize("shape", [(5,), (7, 5), (2, 3, 5), (2, 2, 3, 5), (3, 1), (1, 1), (513, 3), (2, 600)])
+@pytest.mark.parametrize("shape", [(5,), (7, 5), (2, 3, 5), (2, 2, 3, 5), (3, 1), (1, 1), (513, 3), (2, 600), (2, 13204)])
 @pytest.mark.parametrize("reduction", ["none", "row", "sum", "mean"])
 def test_shapes_and_reductions(rng, shape, reduction):
     x, q, _ = make(rng, shape, use_sigmoid=True, positives=0.4)

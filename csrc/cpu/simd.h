@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "native.h"
 #include "polynomials.h"
 
 namespace paddle_vfl {
@@ -22,7 +23,7 @@ struct Format<float> {
   static constexpr Int kBias = 127;
   static constexpr Int kSqrtHalf = 0x3f3504f3;  // bits of sqrt(1/2)
   static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  static constexpr float kLn2Hi = 0.693359375f, kLn2Lo = -2.12194440e-4f;
+  static constexpr float kLn2Hi = 0.693145752f, kLn2Lo = 1.42860677e-6f;  // both positive: log(0) is their sum times -inf
   static constexpr float kLog2E = 1.44269504f;
   static constexpr float kExpLowest = -104.0f;  // e^x is 0 below
   static constexpr float kSplit = 4096.0f;      // multiples of 1/4096 times an exponent are exact
@@ -50,9 +51,14 @@ struct Simd {
   typedef T V __attribute__((vector_size(VFL_VECTOR_BYTES)));
   typedef Int I __attribute__((vector_size(VFL_VECTOR_BYTES)));
 
-  // a constant power, split for pow
+  // A constant power t. Multiples of 1/2 from 0 to 8 are computed by products and a square root; for the others t is split in two.
   struct Exponent {
-    explicit Exponent(double t) : high(static_cast<T>(std::nearbyint(t * F::kSplit) / F::kSplit)), low(static_cast<T>(t - high)), full(static_cast<T>(t)) {}
+    explicit Exponent(double t)
+        : halves(t >= 0 && t <= 8 && 2 * t == std::nearbyint(2 * t) ? static_cast<int>(2 * t) : -1),
+          high(static_cast<T>(std::nearbyint(t * F::kSplit) / F::kSplit)),
+          low(static_cast<T>(t - high)),
+          full(static_cast<T>(t)) {}
+    int halves;
     T high, low, full;
   };
 
@@ -66,60 +72,50 @@ struct Simd {
   static VFL_INLINE I bits(V v) { return reinterpret_cast<I>(v); }
   static VFL_INLINE V from_bits(I i) { return reinterpret_cast<V>(i); }
   static VFL_INLINE V abs(V x) { return from_bits(bits(x) & std::numeric_limits<Int>::max()); }
-  static VFL_INLINE V max0(V x) { return x < T(0) ? V{} : x; }
-
-  template <int N>
-  static VFL_INLINE V polynomial(V x, const T (&c)[N]) {
-    V sum = x * c[0] + c[1];
-#pragma GCC unroll 32
-    for (int i = 2; i < N; ++i) sum = sum * x + c[i];
-    return sum;
-  }
-
-  // e^r for |r| <= ln(2) / 2
-  static VFL_INLINE V exp_reduced(V r) { return (r * r) * polynomial(r, Polynomials<T>::kExp) + r + T(1); }
+  static VFL_INLINE V negative_abs(V x) { return from_bits(bits(x) | std::numeric_limits<Int>::min()); }
+  static VFL_INLINE V at_least(V x, T limit) { return native::at_least(x, V{} + limit); }
+  static VFL_INLINE V reciprocal(V x) { return native::reciprocal(x); }
+  // whether a comparison holds in every lane
+  static VFL_INLINE bool all(I comparison) { return native::all(comparison); }
 
   static VFL_INLINE V exp_nonpositive(V x) {
-    x = x < F::kExpLowest ? V{} + F::kExpLowest : x;
+    x = at_least(x, F::kExpLowest);
     const V shifted = x * F::kLog2E + F::kRound;
     const V n = shifted - F::kRound;
     const V r = (x - n * F::kLn2Hi) - n * F::kLn2Lo;
-    // 2^n may be subnormal: scale in two steps
-    constexpr Int kHalf = F::kBias / 2 + 1;
-    const I scale = (bits(shifted) + (F::kBias + kHalf)) << F::kMantissa;
-    const T unscale = scalar_from_bits((F::kBias - kHalf) << F::kMantissa);
-    return exp_reduced(r) * from_bits(scale) * unscale;
+    if constexpr (native::kScales) {
+      return native::scale(exp_reduced(r), n);
+    } else {
+      // 2^n may be subnormal: scale in two steps
+      constexpr Int kHalf = F::kBias / 2 + 1;
+      const I scale = (bits(shifted) + (F::kBias + kHalf)) << F::kMantissa;
+      const T unscale = scalar_from_bits((F::kBias - kHalf) << F::kMantissa);
+      return exp_reduced(r) * from_bits(scale) * unscale;
+    }
   }
 
-  static VFL_INLINE V log1p_unit(V u) { return u * polynomial(u - T(0.5), Polynomials<T>::kLog1p); }
-
-  // x = 2^exponent (1 + fraction) with 1 + fraction in [sqrt(1/2), sqrt(2)), for finite x > 0
-  static VFL_INLINE void split(V x, V& exponent, V& fraction) {
-    const auto tiny = x < std::numeric_limits<T>::min();
-    x = tiny ? x * scalar_from_bits((F::kBias + F::kMantissa) << F::kMantissa) : x;
-    const I e = (bits(x) - F::kSqrtHalf) >> F::kMantissa;
-    fraction = from_bits(bits(x) - (e << F::kMantissa)) - T(1);
-    exponent = __builtin_convertvector(e, V);
-    exponent = tiny ? exponent - T(F::kMantissa) : exponent;
-  }
-
-  // log(1 + fraction) = fraction + log_tail(fraction)
-  static VFL_INLINE V log_tail(V f) {
-    const V square = f * f;
-    return square * f * polynomial(f, Polynomials<T>::kLog) - T(0.5) * square;
+  static VFL_INLINE V log1p_unit(V u) {
+    const V t = u - T(0.5);
+    return u * polynomial(t, t * t, Polynomials<T>::kLog1p);
   }
 
   static VFL_INLINE V log(V x) {
     V exponent, f;
     split(x, exponent, f);
-    const V value = exponent * F::kLn2Hi + (f + (log_tail(f) + exponent * F::kLn2Lo));
+    const V value = exponent * F::kLn2Hi + (log_tail(f) + (exponent * F::kLn2Lo + f));
+    if constexpr (native::kScales) return value;  // split has seen to the special values
     const V special = x == T(0) ? V{} - std::numeric_limits<T>::infinity() : V{} + std::numeric_limits<T>::quiet_NaN();
     return x > T(0) ? value : special;
   }
 
-  // 2^y with y = t log2(x). The product of the exponent of x with the high part of t is exact, so that the error is that of the
-  // fraction, not that of y.
   static VFL_INLINE V pow(V x, const Exponent& t) {
+    if (t.halves >= 0) {
+      V power = V{} + T(1);
+      for (int i = t.halves; i > 1; i -= 2) power *= x;
+      return t.halves & 1 ? power * native::sqrt(x) : power;
+    }
+    // 2^y with y = t log2(x). The product of the exponent of x with the high part of t is exact, so that the error is that of
+    // the fraction, not that of y.
     V exponent, f;
     split(x, exponent, f);
     const V whole = exponent * t.high;
@@ -131,11 +127,54 @@ struct Simd {
     const V shifted = y + F::kRound;
     const V n = shifted - F::kRound;
     const V r = far ? V{} : ((whole - n) + rest) * T(0.693147180559945309417);
-    const I k = bits(shifted) - bits(V{} + F::kRound);
-    return exp_reduced(r) * power_of_2(k >> 1) * power_of_2(k - (k >> 1));
+    if constexpr (native::kScales) {
+      return native::scale(exp_reduced(r), n);
+    } else {
+      const I k = bits(shifted) - bits(V{} + F::kRound);
+      return exp_reduced(r) * power_of_2(k >> 1) * power_of_2(k - (k >> 1));
+    }
   }
 
  private:
+  // Horner's scheme in the square, two coefficients a step: half as long a chain of dependent operations
+  template <int N>
+  static VFL_INLINE V polynomial(V x, V square, const T (&c)[N]) {
+    constexpr int kFirst = N % 2 ? 1 : 2;
+    V sum = kFirst == 1 ? V{} + c[0] : x * c[0] + c[1];
+#pragma GCC unroll 32
+    for (int i = kFirst; i < N; i += 2) sum = sum * square + (x * c[i] + c[i + 1]);
+    return sum;
+  }
+
+  // e^r for |r| <= ln(2) / 2
+  static VFL_INLINE V exp_reduced(V r) {
+    const V square = r * r;
+    return square * polynomial(r, square, Polynomials<T>::kExp) + (r + T(1));
+  }
+
+  // x = 2^exponent (1 + fraction) for finite x > 0, 1 + fraction in [sqrt(1/2), sqrt(2)), or in [3/4, 3/2) if native
+  static VFL_INLINE void split(V x, V& exponent, V& fraction) {
+    if constexpr (native::kScales) {
+      const V mantissa = native::mantissa(x);
+      exponent = native::exponent(x) - native::exponent(mantissa);
+      fraction = mantissa - T(1);
+    } else {
+      const auto tiny = x < std::numeric_limits<T>::min();
+      x = tiny ? x * scalar_from_bits((F::kBias + F::kMantissa) << F::kMantissa) : x;
+      const I e = (bits(x) - F::kSqrtHalf) >> F::kMantissa;
+      fraction = from_bits(bits(x) - (e << F::kMantissa)) - T(1);
+      exponent = __builtin_convertvector(e, V);
+      exponent = tiny ? exponent - T(F::kMantissa) : exponent;
+    }
+  }
+
+  // log(1 + f) - f
+  static VFL_INLINE V log_tail(V f) {
+    const V square = f * f;
+    if constexpr (native::kScales) return square * (f * polynomial(f, square, Polynomials<T>::kLogMant) - T(0.5));
+    return square * (f * polynomial(f, square, Polynomials<T>::kLog) - T(0.5));
+  }
+
   static VFL_INLINE V power_of_2(I k) { return from_bits((k + F::kBias) << F::kMantissa); }
 
   static VFL_INLINE T scalar_from_bits(Int i) {

@@ -1,0 +1,85 @@
+// Calls one kernel, without Paddle: to count its instructions and to time it.
+//
+//   kernel_driver ISA FORM PASS DTYPE GAMMA ROWS CLASSES REPEATS      FORM: logits masked pair; PASS: forward backward
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../../csrc/cpu/kernels.h"
+
+using namespace paddle_vfl;
+
+namespace {
+
+// the values in the storage type; halves are cut, which is exact enough to drive a kernel
+std::vector<char> stored(const std::vector<float>& values, DType type) {
+  const size_t size = type == DType::kFloat64 ? 8 : type == DType::kFloat32 ? 4 : 2;
+  std::vector<char> bytes(values.size() * size);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double wide = values[i];
+    uint32_t bits;
+    std::memcpy(&bits, &values[i], 4);
+    const uint16_t bfloat = bits >> 16;
+    const uint16_t half = std::abs(values[i]) < 1e-4f ? 0 : ((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13);
+    const void* from = size == 8 ? static_cast<const void*>(&wide) : size == 4 ? static_cast<const void*>(&values[i]) : type == DType::kBFloat16 ? &bfloat : &half;
+    std::memcpy(&bytes[i * size], from, size);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 9) return std::fprintf(stderr, "see the head of kernel_driver.cc\n"), 2;
+  const std::string isa = argv[1], form = argv[2], pass = argv[3], dtype = argv[4];
+  const int64_t rows = std::atoll(argv[6]), classes = std::atoll(argv[7]), repeats = std::atoll(argv[8]);
+  const DType type = dtype == "float64" ? DType::kFloat64 : dtype == "float16" ? DType::kFloat16 : dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
+
+  std::minstd_rand random(1);
+  const auto uniform = [&] { return static_cast<float>(random()) / static_cast<float>(random.max()); };
+  std::vector<float> pred(rows * classes), target(rows * classes, 0.0f), mask(rows * classes, 0.0f), score(rows), upstream(rows, 1.0f);
+  std::vector<int64_t> label(rows, classes);
+  for (float& x : pred) x = form == "masked" ? 0.01f + 0.98f * uniform() : 6 * uniform() - 5;
+  for (int64_t row = 0; row < rows; row += 33) {  // one row in 33 is positive
+    label[row] = row % classes;
+    score[row] = uniform();
+    target[row * classes + label[row]] = score[row];
+    mask[row * classes + label[row]] = 1;
+  }
+  const auto pred_bytes = stored(pred, type), target_bytes = stored(target, type), mask_bytes = stored(mask, type);
+
+  Problem problem;
+  problem.rows = rows;
+  problem.classes = classes;
+  problem.pred = {pred_bytes.data(), type};
+  problem.target = {target_bytes.data(), type};
+  problem.gamma = std::atof(argv[5]);
+  problem.use_sigmoid = form != "masked";
+  problem.reduce_rows = true;
+  if (form == "masked") {
+    problem.kind = TargetKind::kMasked;
+    problem.label = {mask_bytes.data(), type};
+  } else if (form == "pair") {
+    problem.kind = TargetKind::kPair;
+    problem.target = {score.data(), DType::kFloat32};
+    problem.label = {label.data(), DType::kInt64};
+  }
+  std::vector<double> loss(rows), upstream64(rows, 1.0);
+  std::vector<char> grad(rows * classes * 8);
+  const Array grad_loss = type == DType::kFloat64 ? Array{upstream64.data(), type} : Array{upstream.data(), DType::kFloat32};
+
+  set_isa(isa);
+  const auto start = std::chrono::steady_clock::now();
+  for (int64_t i = 0; i < repeats; ++i) {
+    if (pass == "forward")
+      forward_cpu(problem, loss.data());
+    else
+      backward_cpu(problem, grad_loss, grad.data());
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::printf("%.4f ns an element\n", repeats == 0 ? 0.0 : seconds.count() * 1e9 / (double(repeats) * rows * classes));
+}
