@@ -31,25 +31,22 @@ class Build(BuildExtension):
         pass
 
 
-setup(
-    ext_modules=[
-        CppExtension(
-            name="paddle_vfl._C",
-            sources=[
-                "csrc/module.cc",
-                "csrc/varifocal_op.cc",
-                "csrc/cpu/buffers.cc",
-                "csrc/cpu/kernels.cc",
-                "csrc/cpu/kernels_avx512.cc",
-                "csrc/cpu/kernels_avx2.cc",
-                "csrc/cpu/kernels_portable.cc",
-                "csrc/cpu/threads.cc",
-            ],
-            include_dirs=["csrc", pybind11.get_include()],
-            define_macros=[("VFL_PADDLE_VERSION", paddle.__version__)],
-            extra_compile_args={"cxx": ["-O3", "-std=c++17", "-fvisibility=hidden", "-pthread"]},
-            extra_link_args=["-pthread"],
-        )
+extension = CppExtension(
+    sources=[
+        "csrc/module.cc",
+        "csrc/varifocal_op.cc",
+        "csrc/cpu/buffers.cc",
+        "csrc/cpu/kernels.cc",
+        "csrc/cpu/kernels_avx512.cc",
+        "csrc/cpu/kernels_avx2.cc",
+        "csrc/cpu/kernels_portable.cc",
+        "csrc/cpu/threads.cc",
     ],
-    cmdclass={"build_ext": Build.with_options(no_python_abi_suffix=False)},
+    include_dirs=["csrc", pybind11.get_include()],
+    define_macros=[("VFL_PADDLE_VERSION", paddle.__version__)],
+    extra_compile_args={"cxx": ["-O3", "-std=c++17", "-fvisibility=hidden", "-pthread"]},
+    extra_link_args=["-pthread"],
 )
+extension.name = "paddle_vfl._C"  # as an argument, Paddle 2.6 passes it on twice
+
+setup(ext_modules=[extension], cmdclass={"build_ext": Build.with_options(no_python_abi_suffix=False)})

@@ -1,8 +1,6 @@
 """``VarifocalLoss`` in PaddleDetection's registry, as the YAML tag ``!VarifocalLoss`` and as a name in its modules."""
 import sys
 
-import yaml
-
 from ..varifocal_loss import VarifocalLoss
 
 __all__ = ["switch_loss_class"]
@@ -12,6 +10,7 @@ NAME = "VarifocalLoss"
 
 def switch_loss_class(patches):
     """Put the fused layer wherever the class of PaddleDetection is. Returns the names that now mean it."""
+    import yaml
     from ppdet.core.workspace import global_config, serializable
 
     # PaddleDetection builds an injected loss by looking its name up in the module that registered it
