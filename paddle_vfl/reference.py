@@ -1,7 +1,7 @@
 """Varifocal loss composed from Paddle's own operators.
 
 It computes what the fused operator computes, the slow way: the oracle of the tests, the peer of the benchmarks, and the way to
-differentiate with respect to the target. Section numbers of the formula: docs/varifocal_loss.md.
+differentiate with respect to the target.
 """
 import paddle
 import paddle.nn.functional as F

@@ -62,6 +62,28 @@ def test_another_paddle_is_refused_with_the_way_out():
     assert "ImportError: paddle_vfl was built for Paddle" in errors and "this is Paddle 9.9.9. Build it again" in errors
 
 
+GRADIENT = """
+import paddle, paddle_vfl
+from paddle_vfl._ops import extension
+x = paddle.ones([5000, 80]); x.stop_gradient = False
+kept = []
+for _ in range(3):
+    (grad,) = paddle.grad(paddle_vfl.varifocal_loss(x, paddle.zeros([5000, 80]), reduction="sum"), x)
+    kept.append(extension.cached_bytes())
+    del grad
+print(*kept, extension.cached_bytes())
+"""
+
+
+def test_one_freed_gradient_is_kept_for_the_next_step():
+    size = -(-5000 * 80 * 4 // 4096) * 4096
+    assert python(GRADIENT)[0].split() == ["0", "0", "0", str(size)]
+
+
+def test_no_gradient_is_kept_if_the_limit_says_so():
+    assert python(GRADIENT, PADDLE_VFL_CACHE_MB="0")[0].split() == ["0"] * 4
+
+
 def test_import_leaves_ppdet_alone():
     assert python("import sys, paddle_vfl; print('ppdet' in sys.modules)")[0] == "False"
 
