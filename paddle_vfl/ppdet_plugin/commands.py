@@ -44,6 +44,7 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
 
     from .history import History
 
+    folder = _run_folder(cfg)
     if fleet:
         init_fleet_env(cfg.get("find_unused_parameters", False))
     else:
@@ -53,7 +54,7 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
     # names as in a new process: a checkpoint holds the optimizer's state by parameter name
     with paddle.utils.unique_name.guard():
         trainer = Trainer(cfg, mode="train")
-        trainer.register_callbacks([History(trainer)])
+        trainer.register_callbacks([History(trainer, folder)])
         if resume is not None:
             trainer.resume_weights(resume)
         elif cfg.get("pretrain_weights"):
@@ -170,6 +171,16 @@ def _load(config, options):
         raise UserError(f"config {config}: use_gpu is true, and this Paddle has no CUDA: add -o use_gpu=false")
     paddle.set_device("gpu" if cfg.use_gpu else "cpu")
     return check_config(cfg)
+
+
+def _run_folder(cfg):
+    """Where the run writes: save_dir/NAME for the config NAME.yml. Newer PaddleDetections write into save_dir itself."""
+    from ppdet.engine.callbacks import Checkpointer
+
+    folder = os.path.join(cfg.save_dir, cfg.filename)
+    if "filename" not in Checkpointer.__init__.__code__.co_names:
+        cfg["save_dir"] = folder
+    return folder
 
 
 def _check_dataset(cfg, key):

@@ -18,9 +18,9 @@ class History(Callback):
     one goes on with it.
     """
 
-    def __init__(self, trainer):
+    def __init__(self, trainer, folder):
         super().__init__(trainer)
-        self.path = os.path.join(trainer.cfg.save_dir, trainer.cfg.filename, NAME)
+        self.path = os.path.join(folder, NAME)
 
     def on_train_begin(self, status):
         if dist.get_rank() == 0:

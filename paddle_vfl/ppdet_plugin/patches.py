@@ -1,4 +1,5 @@
 """Attributes that were set from outside, and how to put them back."""
+import sys
 
 __all__ = ["Patches"]
 
@@ -23,9 +24,22 @@ class Patches:
         mapping[key] = value
         self.on_undo(lambda: mapping.pop(key, None) if old is _ABSENT else mapping.__setitem__(key, old))
 
+    def set_name(self, name, old, new):
+        """Let ``name`` mean ``new`` in every module of ppdet in which it means ``old``; a module that is imported later and
+        takes ``new`` from another gets ``old`` back too. Returns the names of the modules."""
+        self.on_undo(lambda: _rename(name, new, old))
+        return _rename(name, old, new)
+
     def on_undo(self, action):
         self._undo.append(action)
 
     def undo(self):
         while self._undo:
             self._undo.pop()()
+
+
+def _rename(name, old, new):
+    found = [module for path, module in sorted(sys.modules.items()) if path.split(".")[0] == "ppdet" and vars(module).get(name) is old]
+    for module in found:
+        setattr(module, name, new)
+    return [module.__name__ for module in found]

@@ -1,8 +1,11 @@
 """enable, disable and status."""
+import functools
 import logging
 
 from .._version import __version__
-from . import heads, loss_class, version_fixes
+from . import functions, loss_class, static_methods, version_fixes
+from .config_check import check_module
+from .errors import ConfigError
 from .patches import Patches
 
 __all__ = ["Status", "disable", "enable", "status"]
@@ -24,13 +27,15 @@ class Status(dict):
 
 _OFF = {"enabled": False, "switched": [], "left_alone": [], "fixes": []}
 _status = Status(_OFF)
+_modules_seen = 0
 
 
 def enable():
     """Switch PaddleDetection's varifocal losses to the fused operator. Calling it again changes nothing.
 
     In a YAML config, the line ``paddle_vfl: !!python/object/apply:paddle_vfl.enable []`` calls it while the config is read.
-    Models that exist already keep the loss that they were built with, but for the static method of the PP-YOLOE heads.
+    Models that exist already keep the loss that they were built with, but for the static method of the PP-YOLOE heads. Classes that
+    are registered later are switched before one of them is made.
 
     Returns:
         str: the version of paddle_vfl.
@@ -38,31 +43,27 @@ def enable():
     Raises:
         ImportError: PaddleDetection is not installed.
     """
-    global _status
     if _status["enabled"]:
         return __version__
-    fixes = []
     try:
-        fixes += version_fixes.apply_before_import(_patches)
+        fixes = version_fixes.apply_before_import(_patches)
         _import_ppdet()
         fixes += version_fixes.apply_after_import(_patches)
-        switched = loss_class.switch_loss_class(_patches)
-        fused_heads, strange = heads.switch_heads(_patches)
+        from ppdet.core import workspace
+
+        _patches.set_name("create", workspace.create, _checked(workspace.create))
+        _switch(fixes)
     except BaseException:
-        _patches.undo()
+        disable()
         raise
-    _status = Status(enabled=True, switched=switched + fused_heads, left_alone=strange, fixes=fixes)
-    logger.info("paddle_vfl %s: fused varifocal loss in %s", __version__, ", ".join(_status["switched"]))
-    if strange:
-        logger.warning("paddle_vfl: left alone, because they do not look as expected: %s", ", ".join(strange))
     return __version__
 
 
 def disable():
     """Put back everything that :func:`enable` changed. Does nothing if it was not called."""
-    global _status
+    global _status, _modules_seen
     _patches.undo()
-    _status = Status(_OFF)
+    _status, _modules_seen = Status(_OFF), 0
 
 
 def status():
@@ -72,6 +73,52 @@ def status():
         Status: a dict, see there; ``print`` it for a table.
     """
     return Status(_status)
+
+
+def _switch(fixes):
+    """Switch every call site that is registered by now, and say what is new."""
+    global _status, _modules_seen
+    from ppdet.core.workspace import get_registered_modules
+
+    registered = get_registered_modules()
+    modules = {}
+    for name, schema in sorted(registered.items()):
+        cls = getattr(schema.pymodule, name, None)
+        if isinstance(cls, type) and name != loss_class.NAME:
+            modules[cls] = schema
+    switched, strange = [], []
+    for switch in (loss_class.switch_loss_class, static_methods.switch_static_methods, functions.switch_functions):
+        sites, others = switch(_patches, modules)
+        switched += sites
+        strange += others
+    new = [site for site in switched if site not in _status["switched"]]
+    new_strange = [site for site in strange if site not in _status["left_alone"]]
+    _status = Status(enabled=True, switched=switched, left_alone=strange, fixes=fixes)
+    _modules_seen = len(registered)
+    if new:
+        logger.info("paddle_vfl %s: fused varifocal loss in %s", __version__, ", ".join(new))
+    if new_strange:
+        logger.warning("paddle_vfl: left alone, because they do not look as expected: %s", ", ".join(new_strange))
+
+
+def _checked(create):
+    """``ppdet.core.workspace.create``, which makes a module from its config, with a check of that config before."""
+
+    @functools.wraps(create)
+    def checked_create(cls_or_name, **kwargs):
+        from ppdet.core.workspace import SchemaDict, get_registered_modules, global_config
+
+        name = cls_or_name if isinstance(cls_or_name, str) else getattr(cls_or_name, "__name__", None)
+        config = global_config.get(name)
+        registered = get_registered_modules()
+        if len(registered) != _modules_seen:
+            _switch(_status["fixes"])
+        if isinstance(config, SchemaDict):
+            check_module(name, config, {k: v for k, v in global_config.items() if k in registered or hasattr(v, "__dict__")}, set(global_config) - set(registered))
+            loss_class.adopt_loss_key(getattr(config.pymodule, name), config)
+        return create(cls_or_name, **kwargs)
+
+    return checked_create
 
 
 def _import_ppdet():

@@ -1,0 +1,69 @@
+"""The YAML key ``loss: VarifocalLoss``, by name or as a mapping, for classes that PaddleDetection builds from a config.
+
+It sets what PaddleDetection hard-codes in them: alpha, gamma, iou_weighted and the weight. ``use_sigmoid`` and ``reduction`` stay the
+class's own. Without the key, a class whose own switch says varifocal loss takes the options of the top-level block ``VarifocalLoss``.
+"""
+import functools
+
+from ..varifocal_loss import VarifocalLoss
+from .errors import ConfigError
+
+__all__ = ["NAME", "accept_key", "accept_loss", "options_of"]
+
+NAME = "VarifocalLoss"
+
+
+def options_of(loss):
+    """What a :class:`VarifocalLoss` says of the formula, as keyword arguments."""
+    return {"alpha": loss.alpha, "gamma": loss.gamma, "iou_weighted": loss.iou_weighted, "loss_weight": loss.loss_weight}
+
+
+def accept_key(patches, schema):
+    """Let a config have ``loss``, None unless it is given."""
+    if "loss" in schema.schema:
+        return
+    from ppdet.core.config.schema import SchemaValue
+
+    value = SchemaValue("loss", "VarifocalLoss: a name, or a mapping with name, alpha, gamma, ...")
+    value.set_default(None)
+    patches.set_item(schema.schema, "loss", value)
+    patches.on_undo(lambda: schema.pop("loss", None))
+
+
+def accept_loss(patches, cls, schema, use, selected=lambda instance: False):
+    """Let the config and the constructor of a class take ``loss``.
+
+    Args:
+        patches (Patches): undoes it.
+        cls (type): the class.
+        schema (SchemaDict): its entry in PaddleDetection's registry.
+        use (Callable): ``use(instance, options)`` lets a new instance compute varifocal loss with these options.
+        selected (Callable): ``selected(instance)``, whether PaddleDetection's own keys select varifocal loss for the instance.
+    """
+    if "loss" in schema.schema:
+        return
+    accept_key(patches, schema)
+    patches.set(schema, "inject", [*schema.inject, "loss"])
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def __init__(self, *args, loss=None, **kwargs):
+        init(self, *args, **kwargs)
+        if loss is None and selected(self):
+            loss = _top_level_loss()
+        if loss is not None:
+            use(self, options_of(_checked(loss, type(self))))
+
+    patches.set(cls, "__init__", __init__)
+
+
+def _top_level_loss():
+    from ppdet.core.workspace import create
+
+    return create(NAME)
+
+
+def _checked(loss, cls):
+    if not isinstance(loss, VarifocalLoss):
+        raise ConfigError(f"{cls.__name__}.loss: got {loss!r}, expected {NAME}, by name or as a mapping with that name")
+    return loss
