@@ -20,7 +20,9 @@ def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weigh
 
     prob = F.sigmoid(pred) if use_sigmoid else pred
     if use_sigmoid:
-        bce = F.relu(pred) - pred * target + F.softplus(-pred.abs())
+        positive_part = F.relu(pred)
+        # -|x| as x - 2 max(x, 0), whose derivative at 0 is the one that fits that of max(x, 0): the gradient is p - q there too
+        bce = positive_part - pred * target + F.softplus(pred - 2 * positive_part)
     else:
         bce = F.binary_cross_entropy(prob, target, reduction="none")
     positive_weight = target if iou_weighted else paddle.ones_like(target)

@@ -69,6 +69,17 @@ def test_equals_the_composed_reference(rng, form, masked):
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("function", [varifocal_loss, reference.varifocal_loss])
+def test_a_logit_of_exactly_0_has_its_gradient(function):
+    """p - q = 0.2 for the positive; Paddle's own cross entropy gives -0.8 there, so that PaddleDetection's loss is not compared."""
+    pred = paddle.zeros([1, 2], dtype="float64")
+    pred.stop_gradient = False
+    function(pred, paddle.to_tensor([[0.3, 0.0]], dtype="float64"), iou_weighted=False, reduction="sum").backward()
+    expected = oracle.loss_and_grad(np.zeros((1, 2)), [[0.3, 0.0]], iou_weighted=False)[1]
+    np.testing.assert_allclose(pred.grad.numpy(), expected, rtol=1e-14)
+    np.testing.assert_allclose(expected[0, 0], 0.2)
+
+
 def test_soft_masks_count_by_their_share(rng):
     x, q, _ = make(rng, (20, 13), use_sigmoid=False)
     y = rng.random((20, 13))

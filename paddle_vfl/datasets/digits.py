@@ -13,7 +13,7 @@ import numpy as np
 __all__ = ["write_digits"]
 
 MARKER = "paddle_vfl_digits.json"
-FORMAT = 1
+FORMAT = 2
 CLASSES = tuple(str(digit) for digit in range(10))
 SPLITS = ("train", "val")
 # ink weaker than this share of full ink does not count for the box: enlarging blurs the edges
@@ -109,6 +109,7 @@ def _write_split(folder, glyphs, count, size, rng, bar):
             annotations.append({
                 "id": len(annotations) + 1, "image_id": image_id, "category_id": label + 1,
                 "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0,
+                "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]],  # the box: for rotated and instance heads
             })
         bar.update()
     categories = [{"id": index + 1, "name": name} for index, name in enumerate(CLASSES)]

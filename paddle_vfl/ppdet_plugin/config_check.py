@@ -27,9 +27,9 @@ def check_module(name, config, registered, top_level):
     if config.strict:
         for option in sorted(config.find_extra_keys()):
             raise ConfigError(f"{name}.{option}: {name} has no such option{_hint(option, config.schema)}")
-    keys = dict.fromkeys([*config.inject, *(key for key in ("loss",) if key in config)])
-    for key in keys:
-        if config[key] is not None:
+    named = config.get("loss") is not None  # it takes the place of loss_class
+    for key in dict.fromkeys([*config.inject, *(["loss"] if named else [])]):
+        if config[key] is not None and not (named and key == "loss_class"):
             _check_injected(f"{name}.{key}", config, key, registered)
     if "loss" in config.schema:
         for other in difflib.get_close_matches(NAME, top_level, cutoff=0.85):

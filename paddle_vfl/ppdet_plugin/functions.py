@@ -1,7 +1,7 @@
 """Functions of PaddleDetection that compute varifocal loss, and the registered classes that call them.
 
 ``varifocal_loss``, for the cost matrix of SimOTAAssigner, and ``varifocal_loss_with_logits``, for DETRLoss, DINOLoss and their like: modules
-import them by name. The classes are found by the names in their methods' code.
+import them by name. The classes are found by their methods' code.
 """
 import contextvars
 import functools
@@ -40,61 +40,60 @@ def varifocal_loss_with_logits(pred_logits, gt_score, label, normalizer=1.0, alp
 # options of the object whose method is running: the functions are not given it
 _options = contextvars.ContextVar("paddle_vfl_options", default={})
 _ATTRIBUTE = "_paddle_vfl_options"
-_INPUTS = {varifocal_loss: "scores", varifocal_loss_with_logits: "logits"}
+_FORMS = {varifocal_loss: "scores", varifocal_loss_with_logits: "logits"}
 
 
 def switch_functions(patches, modules):
     """Switch the functions and let the classes that call them take ``loss``. Returns (call sites switched, left alone)."""
     switched, strange = [], []
-    for ours, inputs in _INPUTS.items():
+    for ours, form in _FORMS.items():
         name = ours.__name__
         for theirs in _definitions(name):
-            callers = {cls: schema for cls, schema in modules.items() if _methods_that_name(cls, name)}
+            methods = {cls: _methods_that_call(cls, theirs, name) for cls in modules}
+            callers = [cls for cls in modules if methods[cls]]
             sites = [f"{cls.__name__}: {name}" for cls in callers]
-            if theirs is not ours and not computes_the_same(theirs, ours, inputs):
-                strange += sites
-                continue
             if theirs is not ours:
+                if not computes_the_same(theirs, ours, form):
+                    strange += sites
+                    continue
                 patches.set_name(name, theirs, ours)
-            for cls, schema in callers.items():
-                _give_options(patches, cls, name)
-                accept_loss(patches, cls, schema, _use, selected=_selected)
+            for cls in callers:
+                for base, method in methods[cls]:
+                    _run_with_options(patches, base, method)
+                accept_loss(patches, cls, modules[cls], _use, selected=_selected)
             switched += sites
     return switched, strange
 
 
 def _definitions(name):
-    """The functions of that name that ppdet's modules have, each once."""
+    """The functions that ppdet's modules have under that name, each once."""
     modules = [module for path, module in sorted(sys.modules.items()) if path.split(".")[0] == "ppdet"]
     found = [vars(module)[name] for module in modules if inspect.isfunction(vars(module).get(name))]
     return list(dict.fromkeys(found))
 
 
-def _methods_that_name(cls, function):
-    """[(class, method name)] of the methods, own and inherited, whose code names the function."""
-    return [
-        (base, name) for base in cls.__mro__ for name, method in vars(base).items()
-        if inspect.isfunction(method) and function in inspect.unwrap(method).__code__.co_names
-    ]
+def _methods_that_call(cls, function, name):
+    """[(class, method name)] of the methods, own and inherited, to whose code ``name`` means the function."""
+    methods = [(base, key, inspect.unwrap(value)) for base in cls.__mro__ for key, value in vars(base).items() if inspect.isfunction(value)]
+    return [(base, key) for base, key, value in methods if name in value.__code__.co_names and value.__globals__.get(name) is function]
 
 
-def _give_options(patches, cls, function):
-    """Let the methods that call the function run with their object's options."""
-    for base, name in _methods_that_name(cls, function):
-        method = vars(base)[name]
-        if hasattr(method, _ATTRIBUTE):
-            continue
+def _run_with_options(patches, cls, name):
+    """Let a method run with its object's options."""
+    method = vars(cls)[name]
+    if hasattr(method, _ATTRIBUTE):
+        return
 
-        @functools.wraps(method)
-        def wrapper(self, *args, method=method, **kwargs):
-            token = _options.set(vars(self).get(_ATTRIBUTE, {}))
-            try:
-                return method(self, *args, **kwargs)
-            finally:
-                _options.reset(token)
+    @functools.wraps(method)
+    def wrapper(self, *args, **kwargs):
+        token = _options.set(vars(self).get(_ATTRIBUTE, {}))
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            _options.reset(token)
 
-        setattr(wrapper, _ATTRIBUTE, True)
-        patches.set(base, name, wrapper)
+    setattr(wrapper, _ATTRIBUTE, True)
+    patches.set(cls, name, wrapper)
 
 
 def _selected(owner):

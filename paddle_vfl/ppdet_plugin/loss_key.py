@@ -65,5 +65,5 @@ def _top_level_loss():
 
 def _checked(loss, cls):
     if not isinstance(loss, VarifocalLoss):
-        raise ConfigError(f"{cls.__name__}.loss: got {loss!r}, expected {NAME}, by name or as a mapping with that name")
+        raise ConfigError(f"{cls.__name__}.loss: got a {type(loss).__name__}, expected {NAME}, by name or as a mapping with that name")
     return loss

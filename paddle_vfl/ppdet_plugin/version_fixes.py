@@ -44,10 +44,10 @@ def integer_gt_labels(patches):
         return False
     from ppdet.modeling import assigners
 
-    for name in ("ATSSAssigner", "TaskAlignedAssigner"):
-        assigner = getattr(assigners, name, None)
-        if assigner is not None and "gt_labels" in inspect.signature(assigner.forward).parameters:
-            patches.set(assigner, "forward", _with_int64_labels(assigner.forward))
+    for assigner in vars(assigners).values():
+        forward = vars(assigner).get("forward") if inspect.isclass(assigner) else None
+        if forward is not None and "gt_labels" in inspect.signature(forward).parameters:
+            patches.set(assigner, "forward", _with_int64_labels(forward))
     return True
 
 

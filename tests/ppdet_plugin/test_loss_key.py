@@ -1,0 +1,151 @@
+"""`loss: VarifocalLoss`, plain or as a mapping, and the top-level block, wherever PaddleDetection computes varifocal loss."""
+import numpy as np
+import paddle
+import pytest
+
+import paddle_vfl
+
+ShapeSpec = pytest.importorskip("ppdet.modeling.shape_spec").ShapeSpec
+
+OPTIONS = {"alpha": 0.5, "gamma": 1.5, "iou_weighted": False, "loss_weight": 2.0}
+PREDICTIONS, SCORES = [[[0.1, 0.9, 0.4], [0.6, 0.2, 0.7]]], [[[0.0, 0.8, 0.0], [0.0, 0.0, 0.3]]]
+
+
+def make(name, block=None, input_shape=None, **options):
+    """The module of that name, made by PaddleDetection from a config."""
+    paddle_vfl.enable()
+    from ppdet.core.workspace import create, merge_config
+
+    merge_config({name: options, **({} if block is None else {"VarifocalLoss": block})})
+    return create(name, **({} if input_shape is None else {"input_shape": input_shape}))
+
+
+def static_method_heads():
+    import ppdet.modeling.heads as heads
+
+    return [name for name in vars(heads) if hasattr(getattr(heads, name), "_varifocal_loss")]
+
+
+def loss_of(head):
+    """Its static method's loss of a few numbers."""
+    p, q = paddle.to_tensor(PREDICTIONS), paddle.to_tensor(SCORES)
+    return float(head._varifocal_loss(p, q, (q > 0).astype("float32")))
+
+
+def expected(**options):
+    weight = options.pop("loss_weight", 1.0)
+    p, q = paddle.to_tensor(PREDICTIONS), paddle.to_tensor(SCORES)
+    return weight * float(paddle_vfl.varifocal_loss(p, q, (q > 0).astype("float32"), use_sigmoid=False, reduction="sum", **options))
+
+
+HEAD = {"assigner": None, "static_assigner": None, "nms": None, "input_shape": [ShapeSpec(channels=8)] * 3}
+
+
+def head_options(name):
+    return {**HEAD, "contrast_loss": None} if "Contrast" in name else HEAD
+
+
+@pytest.mark.parametrize("name", static_method_heads())
+@pytest.mark.parametrize("form, options", [
+    ("name", {}), ("mapping", {}), ("mapping", OPTIONS), ("tag", OPTIONS), ("block and name", OPTIONS), ("block and native key", OPTIONS),
+])
+def test_heads_with_the_static_method(name, form, options):
+    """The result shows that the options arrived."""
+    loss = {"name": "VarifocalLoss", "mapping": {"name": "VarifocalLoss", **options}, "block and name": "VarifocalLoss"}.get(form)
+    if form == "tag":
+        loss = paddle_vfl.VarifocalLoss(**options)
+    native = {"use_varifocal_loss": form == "block and native key"}
+    head = make(name, block=options if "block" in form else None, **head_options(name), **native, loss=loss)
+    assert head.use_varifocal_loss
+    np.testing.assert_allclose(loss_of(head), expected(**options), rtol=1e-6)
+
+
+def test_without_any_key_the_static_method_has_ppdets_numbers():
+    head = make("PPYOLOEHead", **HEAD)
+    np.testing.assert_allclose(loss_of(head), expected(alpha=0.75, gamma=2.0), rtol=1e-6)
+    assert not make("PPYOLOEHead", **HEAD, use_varifocal_loss=False).use_varifocal_loss
+
+
+@pytest.mark.parametrize("name, use_sigmoid", [("PicoHead", True), ("PicoHeadV2", False), ("OTAVFLHead", True), ("OTAHead", True), ("GFLHead", True)])
+@pytest.mark.parametrize("loss", ["VarifocalLoss", {"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5}])
+def test_heads_with_loss_class_take_loss_as_its_other_name(name, use_sigmoid, loss):
+    """PicoHeadV2 hands over probabilities: there it implies use_sigmoid: false."""
+    features = {"name": "PicoFeat", "feat_in": 8, "feat_out": 8, "num_convs": 1, "norm_type": "bn", "share_cls_reg": True}
+    if not name.startswith("Pico"):
+        features = {"name": "FCOSFeat", "feat_in": 8, "feat_out": 8, "num_convs": 1, "norm_type": "gn"}
+    options = {"conv_feat": features, "fpn_stride": [8, 16, 32], "feat_in_chan": 8, "reg_max": 3, "loss": loss}
+    head = make(name, **options)
+    layer = head.loss_vfl if hasattr(head, "loss_vfl") else head.loss_qfl
+    assert type(layer) is paddle_vfl.VarifocalLoss and layer.use_sigmoid == use_sigmoid
+    assert (layer.alpha, layer.gamma) == ((0.75, 2.0) if isinstance(loss, str) else (0.5, 1.5))
+
+
+def test_loss_goes_before_loss_class():
+    head = make(
+        "PicoHeadV2", conv_feat=None, fpn_stride=[8], feat_in_chan=8, loss={"name": "VarifocalLoss", "gamma": 1.0},
+        loss_class={"name": "VarifocalLoss", "use_sigmoid": True, "gamma": 3.0},
+    )
+    assert head.loss_vfl.gamma == 1.0 and head.loss_vfl.use_sigmoid
+
+
+def simota_cost(monkeypatch, **options):
+    """The options with which the cost matrix of an assigner is computed."""
+    from paddle_vfl.ppdet_plugin import functions
+
+    assigner = make("SimOTAAssigner", num_classes=3, **options)
+    seen = {}
+
+    def record(pred, target, **options):
+        seen.update(options)
+        return paddle.zeros([pred.shape[0]])
+
+    monkeypatch.setattr(functions, "fused", record)
+    boxes = paddle.to_tensor([[0.0, 0.0, 16.0, 16.0], [8.0, 8.0, 24.0, 24.0]])
+    centers = paddle.to_tensor([[8.0, 8.0, 8.0, 8.0], [16.0, 16.0, 8.0, 8.0]])
+    assigner(paddle.to_tensor([[0.2, 0.7, 0.1], [0.3, 0.3, 0.3]]), centers, boxes, boxes[:1], paddle.to_tensor([[1]]))
+    return {key: seen[key] for key in ("alpha", "gamma", "iou_weighted")}
+
+
+def test_simota_cost(monkeypatch):
+    """Its own key sets the options, the top-level block does not: the cost matrix is not a loss."""
+    ppdets = {"alpha": 0.75, "gamma": 2.0, "iou_weighted": True}
+    assert simota_cost(monkeypatch) == ppdets
+    assert simota_cost(monkeypatch, loss={"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5}) == {**ppdets, "alpha": 0.5, "gamma": 1.5}
+    assert simota_cost(monkeypatch, loss=None, block={"alpha": 0.1}) == ppdets
+
+
+def detr_losses():
+    from ppdet.core.workspace import get_registered_modules
+
+    return [name for name, schema in get_registered_modules().items() if {"use_vfl", "use_focal_loss"} <= set(schema.schema)]
+
+
+DETR = {"num_classes": 3, "matcher": None}
+
+
+@pytest.mark.skipif(not detr_losses(), reason="this PaddleDetection has no varifocal loss in DETRLoss")
+@pytest.mark.parametrize("name", detr_losses() or ["none"])
+@pytest.mark.parametrize("form", ["nothing", "mapping", "block and name", "block and native key"])
+def test_detr_losses(name, form):
+    options = {} if form == "nothing" else OPTIONS
+    loss = {"mapping": {"name": "VarifocalLoss", **options}, "block and name": "VarifocalLoss"}.get(form)
+    native = {"use_vfl": form in ("nothing", "block and native key")}
+    detr = make(name, block=options if "block" in form else None, **DETR, use_focal_loss=True, **native, loss=loss)
+    assert detr.use_vfl
+    logits = paddle.to_tensor(PREDICTIONS)
+    # one box of class 1, matched with query 0, with an IoU of 0.8
+    matches = [(paddle.to_tensor([0]), paddle.to_tensor([0]))]
+    actual = detr._get_loss_class(logits, [paddle.to_tensor([[1]])], matches, 3, 2.0, iou_score=paddle.to_tensor([[0.8]]))["loss_class"]
+    target = paddle.to_tensor([[[0.0, 0.8, 0.0], [0.0, 0.0, 0.0]]])
+    weight = options.get("loss_weight", 1.0) * detr.loss_coeff["class"]
+    formula = {key: value for key, value in options.items() if key != "loss_weight"}
+    wanted = weight * float(paddle_vfl.varifocal_loss(logits, target, (target > 0).astype("float32"), reduction="sum", **formula)) / 2.0
+    np.testing.assert_allclose(float(actual), wanted, rtol=1e-6)
+
+
+@pytest.mark.skipif(not detr_losses(), reason="this PaddleDetection has no varifocal loss in DETRLoss")
+def test_a_detr_loss_without_the_sigmoid_form_cannot_be_varifocal():
+    coefficients = [{"class": 1, "bbox": 5, "giou": 2, "no_object": 0.1} for _ in range(2)]  # PaddleDetection writes into it
+    with pytest.raises(ValueError, match="DINOLoss.loss: VarifocalLoss needs use_focal_loss: true"):
+        make("DINOLoss", **DETR, loss_coeff=coefficients[0], use_focal_loss=False, loss="VarifocalLoss")
+    make("DINOLoss", **DETR, loss_coeff=coefficients[1], use_focal_loss=False, use_vfl=True, loss=None)  # as PaddleDetection has it
