@@ -18,7 +18,11 @@ def apply_before_import(patches):
 
 def apply_after_import(patches):
     """Apply what changes ppdet itself. Returns the names of the fixes applied."""
-    return _apply((integer_gt_labels, pillow_textsize), patches)
+    return _apply((integer_gt_labels, float_contrast_mask, pillow_textsize), patches)
+
+
+def _paddle_3():
+    return int(paddle.__version__.split(".")[0] or 0) >= 3
 
 
 def _apply(fixes, patches):
@@ -40,7 +44,7 @@ def integer_gt_labels(patches):
 
     Paddle 3 no longer mixes int32 labels with int64 indices, which the assigners of paddledet 2.6.0 do.
     """
-    if int(paddle.__version__.split(".")[0] or 0) < 3:
+    if not _paddle_3():
         return False
     from ppdet.modeling import assigners
 
@@ -61,6 +65,29 @@ def _with_int64_labels(forward):
         return forward(*bound.args, **bound.kwargs)
 
     return wrapper
+
+
+def float_contrast_mask(patches):
+    """``TypeError: Type promotion only support calculations between floating-point numbers ... x: float32, y: bool``.
+
+    The contrast loss of PPYOLOEContrastHead multiplies by a mask that ``paddle.equal`` made.
+    """
+    if not _paddle_3():
+        return False
+    from ppdet.modeling.losses import supcontrast
+
+    patches.set(supcontrast, "paddle", _FloatEqual())
+    return True
+
+
+class _FloatEqual:
+    """Paddle, but for ``equal``, whose mask is float32."""
+
+    def __getattr__(self, name):
+        return getattr(paddle, name)
+
+    def equal(self, x, y):
+        return paddle.equal(x, y).cast("float32")
 
 
 def pillow_textsize(patches):
