@@ -71,14 +71,16 @@ def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weigh
 
     if label is not None and not pair and _dtype(label) not in _FLOATS:
         label = label.cast("float32")
+    classes = pred.shape[-1]
+    # a static program may not know the number of classes yet
+    rows = reduction in ("row", "sum") or (reduction == "mean" and classes > 0)
     loss = _ops.varifocal(
-        pred, target, label, iou_weighted=iou_weighted, use_sigmoid=use_sigmoid, reduce_rows=reduction != "none", pair=pair,
-        alpha=alpha, gamma=gamma,
+        pred, target, label, iou_weighted=iou_weighted, use_sigmoid=use_sigmoid, reduce_rows=rows, pair=pair, alpha=alpha, gamma=gamma,
     )
     if reduction == "sum":
         return loss.sum()
     if reduction == "mean":
-        return loss.mean() / pred.shape[-1]
+        return loss.mean() / classes if rows else loss.mean()
     return loss
 
 
@@ -135,7 +137,8 @@ class VarifocalLoss(nn.Layer):
         pair = isinstance(target, (tuple, list))
         # PaddleDetection sums over axis 1 for probabilities, and QualityFocalLoss, whose targets are pairs, always
         rows = pair or (not self.use_sigmoid and len(pred.shape) == 2)
-        sum_classes_first = rows or (self.use_sigmoid and self.reduction != "none" and weight is None)
+        classes = pred.shape[-1]
+        sum_classes_first = rows or (self.use_sigmoid and self.reduction != "none" and weight is None and classes > 0)
         loss = varifocal_loss(
             pred, target, alpha=self.alpha, gamma=self.gamma, iou_weighted=self.iou_weighted, use_sigmoid=self.use_sigmoid,
             reduction="row" if sum_classes_first else "none",
@@ -149,7 +152,7 @@ class VarifocalLoss(nn.Layer):
         elif self.reduction == "mean" and avg_factor is not None:
             loss = loss.sum() / avg_factor
         elif self.reduction == "mean":
-            loss = loss.mean() / (1 if rows or not sum_classes_first else pred.shape[-1])
+            loss = loss.mean() / (1 if rows or not sum_classes_first else classes)
         return loss if self.loss_weight == 1 else self.loss_weight * loss
 
 

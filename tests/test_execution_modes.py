@@ -1,0 +1,186 @@
+"""The operator in every mode in which people train, against the same call in dynamic mode."""
+import numpy as np
+import paddle
+import pytest
+from paddle.distributed.fleet.utils import recompute
+
+from paddle_vfl import VarifocalLoss, varifocal_loss
+
+ROWS, CLASSES = 20, 7
+
+
+def logits_dense(pred, score, label):
+    return varifocal_loss(pred, score, reduction="sum")
+
+
+def probabilities_masked(pred, score, label):
+    return varifocal_loss(paddle.nn.functional.sigmoid(pred), score, (score > 0).cast("float32"), use_sigmoid=False, gamma=1.5, reduction="mean")
+
+
+def pair_rows(pred, score, label):
+    return (varifocal_loss(pred, (label, score.max(axis=-1)), reduction="row") * score.sum(axis=-1)).sum()
+
+
+def elements(pred, score, label):
+    return (varifocal_loss(pred, score, alpha=0.3, reduction="none") * (score + 1)).sum()
+
+
+LAYER = VarifocalLoss(alpha=0.5, loss_weight=2.0)
+
+
+def layer(pred, score, label):
+    return LAYER(pred, score, avg_factor=score.sum())
+
+
+def layer_mean(pred, score, label):
+    return LAYER(pred, score)
+
+
+FORMS = [logits_dense, probabilities_masked, pair_rows, elements, layer, layer_mean]
+forms = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+
+
+@pytest.fixture
+def data(rng):
+    """(logits, scores, class labels)."""
+    label = rng.integers(0, CLASSES + 1, ROWS)
+    score = np.zeros((ROWS, CLASSES + 1), np.float32)
+    score[np.arange(ROWS), label] = rng.random(ROWS)
+    return rng.normal(0, 2, (ROWS, CLASSES)).astype(np.float32), score[:, :CLASSES].copy(), label
+
+
+def value_and_grad(function, data):
+    pred = paddle.to_tensor(data[0], stop_gradient=False)
+    loss = function(pred, *map(paddle.to_tensor, data[1:]))
+    loss.backward()
+    return float(loss), pred.grad.numpy()
+
+
+def assert_equal(actual, expected):
+    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(actual[1], expected[1], rtol=1e-6, atol=1e-9)
+
+
+@forms
+@pytest.mark.parametrize("full_graph", [True, False], ids=["ast", "sot"])
+def test_to_static(form, full_graph, data):
+    expected = value_and_grad(form, data)
+    assert_equal(value_and_grad(paddle.jit.to_static(form, full_graph=full_graph), data), expected)
+
+
+@forms
+def test_to_static_with_a_batch_size_that_is_not_known(form, data):
+    specs = [paddle.static.InputSpec([None, CLASSES]), paddle.static.InputSpec([None, CLASSES]), paddle.static.InputSpec([None], "int64")]
+    static = paddle.jit.to_static(form, input_spec=specs, full_graph=True)
+    for rows in (ROWS, 3):
+        part = [array[:rows] for array in data]
+        assert_equal(value_and_grad(static, part), value_and_grad(form, part))
+
+
+@pytest.fixture
+def static_mode():
+    paddle.enable_static()
+    yield
+    paddle.disable_static()
+
+
+@pytest.mark.parametrize("shape", [[None, CLASSES], [None, None]], ids=str)
+@forms
+def test_static_program(form, shape, data, request):
+    sizes = (ROWS, 3)
+    parts = [[array[:rows] for array in data] for rows in sizes]
+    expected = [value_and_grad(form, part) for part in parts]
+    request.getfixturevalue("static_mode")
+    program, startup = paddle.static.Program(), paddle.static.Program()
+    with paddle.static.program_guard(program, startup):
+        pred, score = (paddle.static.data(name, shape) for name in ("pred", "score"))
+        pred.stop_gradient = False
+        loss = form(pred, score, paddle.static.data("label", [None], "int64"))
+        (grad,) = paddle.static.gradients([loss], [pred])
+        executor = paddle.static.Executor(paddle.CPUPlace())
+        executor.run(startup)
+        for part, wanted in zip(parts, expected):
+            actual = executor.run(program, feed=dict(zip(("pred", "score", "label"), part)), fetch_list=[loss, grad])
+            assert_equal((float(actual[0]), actual[1]), wanted)
+
+
+@forms
+def test_recompute(form, data):
+    expected = value_and_grad(lambda pred, *rest: form(pred * 2.0, *rest), data)
+    assert_equal(value_and_grad(lambda *args: recompute(lambda pred, *rest: form(pred * 2.0, *rest), *args), data), expected)
+
+
+@forms
+def test_no_grad(form, data):
+    with paddle.no_grad():
+        loss = form(paddle.to_tensor(data[0], stop_gradient=False), *map(paddle.to_tensor, data[1:]))
+    assert loss.stop_gradient
+    np.testing.assert_allclose(float(loss), value_and_grad(form, data)[0], rtol=1e-6)
+
+
+@forms
+def test_paddle_grad_and_retain_graph(form, data):
+    """The same gradient twice from one graph, through backward() and paddle.grad, and of a tensor in the middle of the graph."""
+    expected = value_and_grad(form, data)[1]
+    leaf = paddle.to_tensor(data[0], stop_gradient=False)
+    pred = leaf * 1.0
+    loss = form(pred, *map(paddle.to_tensor, data[1:]))
+    for _ in range(2):
+        (grad,) = paddle.grad(loss, pred, retain_graph=True)
+        np.testing.assert_allclose(grad.numpy(), expected, rtol=1e-6, atol=1e-9)
+    loss.backward(retain_graph=True)
+    loss.backward()
+    np.testing.assert_allclose(leaf.grad.numpy(), 2 * expected, rtol=1e-6, atol=1e-9)
+
+
+@forms
+def test_gradients_accumulate_over_batches(form, data):
+    pred = paddle.to_tensor(data[0], stop_gradient=False)
+    rest = [paddle.to_tensor(array) for array in data[1:]]
+    form(pred, *rest).backward()
+    first = pred.grad.numpy().copy()
+    (3.0 * form(pred, *rest)).backward()
+    np.testing.assert_allclose(pred.grad.numpy(), 4.0 * first, rtol=1e-6, atol=1e-9)
+
+
+def casts():
+    """The number of casts since the count was last started."""
+    return sum(sum(map(int, str(calls).split(","))) for name, calls in paddle.base.core.get_low_precision_op_list().items() if name.startswith("cast"))
+
+
+@pytest.mark.parametrize("level", ["O1", "O2"])
+@pytest.mark.parametrize("pred_dtype, score_dtype", [("bfloat16", "float32"), ("float32", "bfloat16"), ("bfloat16", "bfloat16"), ("float32", "float32")])
+def test_amp_hands_the_tensors_over_as_they_are(level, pred_dtype, score_dtype, data):
+    """Any mixture of dtypes, no cast, a float32 loss, the numbers of the call without AMP. (On a CPU Paddle's AMP casts nothing.)"""
+    pred, score = paddle.to_tensor(data[0]).astype(pred_dtype), paddle.to_tensor(data[1]).astype(score_dtype)
+    pred.stop_gradient = False
+    results = []
+    for enable in (False, True):
+        paddle.base.core.clear_low_precision_op_list()
+        paddle.set_flags({"FLAGS_low_precision_op_list": 1})
+        with paddle.amp.auto_cast(enable=enable, level=level, dtype="bfloat16"):
+            loss = varifocal_loss(pred, score, reduction="row")
+            pred.cast("float64")  # shows that casts are counted
+        counted = casts()
+        paddle.set_flags({"FLAGS_low_precision_op_list": 0})
+        assert counted == 1 and loss.dtype == paddle.float32
+        (grad,) = paddle.grad(loss.sum(), pred)
+        assert grad.dtype == pred.dtype
+        results.append((loss.numpy(), grad.astype("float32").numpy()))
+    for plain, amp in zip(*results):
+        np.testing.assert_array_equal(amp, plain)
+
+
+def test_a_training_step_on_bfloat16_predictions(data):
+    """What a layer under AMP hands to the loss, which AMP itself does only on a GPU: the loss is float32 and near that of full
+    precision, and the gradient arrives in float32 weights."""
+    results = []
+    for dtype in ("float32", "bfloat16"):
+        paddle.seed(3)
+        model = paddle.nn.Linear(CLASSES, CLASSES)
+        loss = logits_dense(model(paddle.to_tensor(data[0])).astype(dtype), *map(paddle.to_tensor, data[1:]))
+        assert loss.dtype == paddle.float32
+        loss.backward()
+        results.append((float(loss), model.weight.grad.numpy()))
+    np.testing.assert_allclose(results[1][0], results[0][0], rtol=1e-2)
+    np.testing.assert_allclose(results[1][1], results[0][1], rtol=0.05, atol=0.02 * np.abs(results[0][1]).max())
