@@ -7,7 +7,7 @@ namespace paddle_vfl {
 
 enum class DType { kFloat32, kFloat64, kFloat16, kBFloat16, kInt32, kInt64 };
 
-// How an element is known to be positive.
+// How an element is known to be positive; the numbers are those of the operator's attribute `kind`.
 enum class TargetKind {
   kDense,   // target[row, class] > 0
   kMasked,  // the mask label[row, class], 0 or 1 or between

@@ -1,22 +1,24 @@
 // Paddle's side of the operator: registration, shapes and types, argument checks, choice of the backend.
 //
-//   paddle_vfl_varifocal_loss(Pred, Target, Label?) -> Loss, and its gradient with respect to Pred.
+//   paddle_vfl_varifocal_loss(Pred, Target, Label) -> Loss, and its gradient with respect to Pred.
 //
-// Attributes: iou_weighted, use_sigmoid, reduce_rows; pair says that (Label, Target) are a class label and a score for each row;
-// alpha and gamma are decimal texts, because Paddle 2.6 has no attribute of double precision.
+// Attributes: iou_weighted, use_sigmoid, reduce_rows; kind, a TargetKind: what Target and Label are; alpha and gamma are decimal texts,
+// because Paddle 2.6 has no attribute of double precision. A dense target has no label: Target stands in its place, for Paddle's
+// optional inputs crash in distributed tensors and lose tensors without elements.
 #include <locale>
 #include <sstream>
 
 #include "cpu/buffers.h"
 #include "cpu/kernels.h"
 #include "paddle/extension.h"
+#include "spmd_rule.h"
 #include "varifocal.h"
 
 namespace {
 
 using paddle::DataType;
 using paddle::Tensor;
-using OptionalTensor = paddle::optional<Tensor>;
+using paddle_vfl::TargetKind;
 using Shape = std::vector<int64_t>;
 
 double number(const std::string& text) {
@@ -49,27 +51,26 @@ Shape without_classes(Shape shape) {
 }
 
 // The last checks before raw pointers: the Python functions have told the user already, in friendlier words.
-paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const OptionalTensor& label, bool iou_weighted,
-                               bool use_sigmoid, bool reduce_rows, bool pair, const std::string& alpha, const std::string& gamma) {
+paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label, bool iou_weighted, bool use_sigmoid,
+                               bool reduce_rows, int kind, const std::string& alpha, const std::string& gamma) {
+  PD_CHECK(kind >= 0 && kind <= 2, "kind: expected 0 (dense), 1 (masked) or 2 (pair)");
+  paddle_vfl::Problem problem;
+  problem.kind = static_cast<TargetKind>(kind);
+  const bool pair = problem.kind == TargetKind::kPair;
   const Shape shape = pred.shape();
   PD_CHECK(!shape.empty(), "pred has no dimension, expected the classes in the last one");
-  // Paddle hands over an optional tensor without elements as none
-  PD_CHECK(!pair || label || pred.numel() == 0, "a pair of label and score needs both");
   const Shape expected = pair ? without_classes(shape) : shape;
   PD_CHECK(target.shape() == expected, "the shape of target does not fit that of pred");
-  PD_CHECK(!label || label->shape() == expected, "the shape of label does not fit that of pred");
-  for (const Tensor* tensor : {&pred, &target, label ? &*label : &target})
-    PD_CHECK(tensor->place() == pred.place(), "pred, target and label are on different devices");
+  PD_CHECK(label.shape() == expected, "the shape of label does not fit that of pred");
+  PD_CHECK(target.place() == pred.place() && label.place() == pred.place(), "pred, target and label are on different devices");
 
-  paddle_vfl::Problem problem;
   problem.classes = shape.back();
   problem.rows = problem.classes == 0 ? 0 : pred.numel() / problem.classes;
   problem.pred = array_of(pred, "pred");
   problem.target = array_of(target, "target");
-  if (label) problem.label = array_of(*label, "label");
-  problem.kind = pair ? paddle_vfl::TargetKind::kPair : label ? paddle_vfl::TargetKind::kMasked : paddle_vfl::TargetKind::kDense;
+  problem.label = array_of(label, "label");
   PD_CHECK(!is_integer(problem.pred.type) && !is_integer(problem.target.type), "pred and target: expected floating point");
-  PD_CHECK(!label || is_integer(problem.label.type) == pair, pair ? "label: expected int32 or int64" : "label: expected floating point");
+  PD_CHECK(is_integer(problem.label.type) == pair, pair ? "label: expected int32 or int64" : "label: expected floating point");
   problem.alpha = number(alpha);
   problem.gamma = number(gamma);
   problem.iou_weighted = iou_weighted;
@@ -84,10 +85,10 @@ void check_device(const Tensor& pred) {
 
 DataType loss_dtype(DataType pred) { return pred == DataType::FLOAT64 ? pred : DataType::FLOAT32; }
 
-std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const OptionalTensor& label, bool iou_weighted, bool use_sigmoid,
-                            bool reduce_rows, bool pair, const std::string& alpha, const std::string& gamma) {
+std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, bool iou_weighted, bool use_sigmoid,
+                            bool reduce_rows, int kind, const std::string& alpha, const std::string& gamma) {
   check_device(pred);
-  const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, pair, alpha, gamma);
+  const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
   const Shape shape = reduce_rows ? without_classes(pred.shape()) : pred.shape();
   // a row without classes has the loss 0
   Tensor loss = problem.classes == 0 ? paddle::full(shape, 0, loss_dtype(pred.dtype()), pred.place())
@@ -103,11 +104,10 @@ Tensor empty_gradient(const Tensor& pred) {
   return paddle::from_blob(buffer, pred.shape(), pred.dtype(), phi::DataLayout::NCHW, pred.place(), paddle_vfl::release_buffer);
 }
 
-std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const OptionalTensor& label, const Tensor& grad_loss,
-                             bool iou_weighted, bool use_sigmoid, bool reduce_rows, bool pair, const std::string& alpha,
-                             const std::string& gamma) {
+std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& grad_loss, bool iou_weighted,
+                             bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha, const std::string& gamma) {
   check_device(pred);
-  const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, pair, alpha, gamma);
+  const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
   PD_CHECK(grad_loss.shape() == (reduce_rows ? without_classes(pred.shape()) : pred.shape()), "the shape of the loss gradient does not fit that of pred");
   Tensor grad_pred = empty_gradient(pred);
   if (problem.rows > 0) paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
@@ -115,38 +115,36 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Opt
 }
 
 // Without this Paddle would leave second derivatives out without a word.
-std::vector<Tensor> no_double_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, bool, bool, bool,
+std::vector<Tensor> no_double_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, bool, bool, int,
                                        const std::string&, const std::string&) {
   PD_THROW("the fused varifocal loss has no second derivative: use paddle_vfl.reference.varifocal_loss for it");
 }
 
-std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const paddle::optional<Shape>&, bool, bool, bool reduce_rows, bool,
-                               const std::string&, const std::string&) {
+std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const Shape&, bool, bool, bool reduce_rows, int, const std::string&,
+                               const std::string&) {
   return {reduce_rows && !pred.empty() ? without_classes(pred) : pred};
 }
 
-std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const paddle::optional<DataType>&) {
-  return {loss_dtype(pred)};
-}
+std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const DataType&) { return {loss_dtype(pred)}; }
 
 }  // namespace
 
 #define VFL_ATTRIBUTES \
-  {"iou_weighted: bool", "use_sigmoid: bool", "reduce_rows: bool", "pair: bool", "alpha: std::string", "gamma: std::string"}
+  {"iou_weighted: bool", "use_sigmoid: bool", "reduce_rows: bool", "kind: int", "alpha: std::string", "gamma: std::string"}
 
 PD_BUILD_OP(paddle_vfl_varifocal_loss)
-    .Inputs({"Pred", "Target", paddle::Optional("Label")})
+    .Inputs({"Pred", "Target", "Label"})
     .Outputs({"Loss"})
     .Attrs(VFL_ATTRIBUTES)
     .SetKernelFn(PD_KERNEL(forward))
     .SetInferShapeFn(PD_INFER_SHAPE(infer_shape))
-    .SetInferDtypeFn(PD_INFER_DTYPE(infer_dtype));
+    .SetInferDtypeFn(PD_INFER_DTYPE(infer_dtype)) VFL_SPMD_RULE(paddle_vfl::spmd_forward);
 
 PD_BUILD_GRAD_OP(paddle_vfl_varifocal_loss)
-    .Inputs({"Pred", "Target", paddle::Optional("Label"), paddle::Grad("Loss")})
+    .Inputs({"Pred", "Target", "Label", paddle::Grad("Loss")})
     .Outputs({paddle::Grad("Pred")})
     .Attrs(VFL_ATTRIBUTES)
-    .SetKernelFn(PD_KERNEL(backward));
+    .SetKernelFn(PD_KERNEL(backward)) VFL_SPMD_RULE(paddle_vfl::spmd_backward);
 
 PD_BUILD_DOUBLE_GRAD_OP(paddle_vfl_varifocal_loss)
     .Inputs({"Pred", "Target", paddle::Grad("Loss"), paddle::Grad(paddle::Grad("Pred"))})

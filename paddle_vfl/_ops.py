@@ -37,10 +37,14 @@ else:  # Paddle 2.6
     _run = paddle.base.core.eager._run_custom_op
 
 
-def varifocal(pred, target, label, *, iou_weighted, use_sigmoid, reduce_rows, pair, alpha, gamma):
+KINDS = ("dense", "masked", "pair")  # TargetKind in csrc/varifocal.h
+
+
+def varifocal(pred, target, label, *, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma):
     """One call of the operator; the arguments are those of csrc/varifocal_op.cc, checked by the caller."""
+    label = target if label is None else label
     attrs = {
-        "iou_weighted": bool(iou_weighted), "use_sigmoid": bool(use_sigmoid), "reduce_rows": bool(reduce_rows), "pair": bool(pair),
+        "iou_weighted": bool(iou_weighted), "use_sigmoid": bool(use_sigmoid), "reduce_rows": bool(reduce_rows), "kind": KINDS.index(kind),
         "alpha": repr(float(alpha)), "gamma": repr(float(gamma)),
     }
     if _eager_or_pir():
@@ -58,10 +62,7 @@ def _append(pred, target, label, attrs):
     """Add the operator to a static program of the old kind."""
     from paddle.base.layer_helper import LayerHelper
 
-    inputs = {"Pred": pred, "Target": target}
-    if label is not None:
-        inputs["Label@OPTIONAL"] = label
     helper = LayerHelper(_OP)
     loss = helper.create_variable_for_type_inference(dtype="float64" if "64" in str(pred.dtype) else "float32")
-    helper.append_op(type=_OP, inputs=inputs, outputs={"Loss": loss}, attrs=attrs)
+    helper.append_op(type=_OP, inputs={"Pred": pred, "Target": target, "Label": label}, outputs={"Loss": loss}, attrs=attrs)
     return loss

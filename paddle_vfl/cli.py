@@ -1,5 +1,6 @@
 """The command line: ``paddle-vfl``, also ``python -m paddle_vfl``."""
 import argparse
+import os
 import sys
 
 from ._version import __version__
@@ -62,6 +63,11 @@ def _parser():
     add.add_argument("--save_results", action="store_true", help="also write the boxes as JSON")
     add.set_defaults(run=_infer)
 
+    add = commands.add_parser("run", help="run a training script, unmodified, with the fused loss")
+    add.add_argument("script", metavar="SCRIPT", help="a Python file, PaddleDetection's tools/train.py for one")
+    add.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="the script's own arguments")
+    add.set_defaults(run=_run)
+
     add = commands.add_parser("bench", help="time the fused loss against PaddleDetection's, PyTorch's and a plain copy")
     add.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default: 1 2")
     add.add_argument("--rounds", type=int, default=8, metavar="N", help="turns of every peer; default: %(default)s")
@@ -118,6 +124,25 @@ def _infer(args):
 
     for path in commands.infer(args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results):
         print(path)
+
+
+def _run(args):
+    import runpy
+
+    from . import status
+    from .ppdet_plugin import enable_on_import
+
+    if not os.path.isfile(args.script):
+        raise UserError(f"script {args.script} does not exist")
+    enable_on_import()
+    # as `python SCRIPT` has them
+    sys.argv = [args.script, *args.args]
+    sys.path[0] = os.path.dirname(os.path.abspath(args.script))
+    try:
+        runpy.run_path(args.script, run_name="__main__")
+    finally:
+        if not status()["enabled"]:
+            print(f"paddle-vfl run: {args.script} did not import PaddleDetection's models: nothing was switched", file=sys.stderr)
 
 
 def _bench(args):

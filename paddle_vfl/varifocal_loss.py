@@ -75,7 +75,8 @@ def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weigh
     # a static program may not know the number of classes yet
     rows = reduction in ("row", "sum") or (reduction == "mean" and classes > 0)
     loss = _ops.varifocal(
-        pred, target, label, iou_weighted=iou_weighted, use_sigmoid=use_sigmoid, reduce_rows=rows, pair=pair, alpha=alpha, gamma=gamma,
+        pred, target, label, iou_weighted=iou_weighted, use_sigmoid=use_sigmoid, reduce_rows=rows,
+        kind="pair" if pair else "dense" if label is None else "masked", alpha=alpha, gamma=gamma,
     )
     if reduction == "sum":
         return loss.sum()

@@ -2,6 +2,7 @@
 import json
 import os
 
+import paddle
 import paddle.distributed as dist
 from ppdet.engine.callbacks import Callback
 
@@ -14,13 +15,20 @@ class History(Callback):
     """Writes ``history.jsonl`` into the run's output folder.
 
     Lines are ``{"epoch": int, "step": int, "lr": float, "losses": {name: float}}`` for a step and
-    ``{"epoch": int, "eval": {name: [float, ...]}}`` for an evaluation. A run that starts at epoch 0 starts the file anew, a resumed
-    one goes on with it.
+    ``{"epoch": int, "eval": {name: [float, ...]}}`` for an evaluation. Losses are means over the processes. A run that starts at
+    epoch 0 starts the file anew, a resumed one goes on with it.
     """
 
     def __init__(self, trainer, folder):
         super().__init__(trainer)
         self.path = os.path.join(folder, NAME)
+        self.losses = {}
+        # PaddleDetection keeps the losses of the first process only
+        trainer.model.register_forward_post_hook(self._keep_losses)
+
+    def _keep_losses(self, model, inputs, outputs):
+        if model.training and isinstance(outputs, dict):
+            self.losses = {name: value.detach() for name, value in outputs.items() if name.startswith("loss")}
 
     def on_train_begin(self, status):
         if dist.get_rank() == 0:
@@ -29,9 +37,18 @@ class History(Callback):
                 open(self.path, "w").close()
 
     def on_step_end(self, status):
-        if status["mode"] == "train" and dist.get_rank() == 0:
-            losses = {name: float(meter.value) for name, meter in status["training_staus"].meters.items()}
+        if status["mode"] != "train":
+            return
+        losses = self._mean_losses()
+        if dist.get_rank() == 0:
             self._write({"epoch": status["epoch_id"], "step": status["step_id"], "lr": float(status["learning_rate"]), "losses": losses})
+
+    def _mean_losses(self):
+        values = paddle.stack([value.sum().cast("float32") for value in self.losses.values()])
+        if dist.get_world_size() > 1:
+            dist.all_reduce(values)
+            values /= dist.get_world_size()
+        return dict(zip(self.losses, values.tolist()))
 
     def on_epoch_end(self, status):
         if status["mode"] == "eval" and "epoch_id" in status and dist.get_rank() == 0:

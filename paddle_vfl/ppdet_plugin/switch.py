@@ -59,6 +59,11 @@ def enable():
     return __version__
 
 
+def prepare_import():
+    """Apply what ``import ppdet`` itself needs."""
+    version_fixes.apply_before_import(_patches)
+
+
 def disable():
     """Put back everything that :func:`enable` changed. Does nothing if it was not called."""
     global _status, _modules_seen

@@ -1,0 +1,70 @@
+// How the operator's tensors may be spread over processes (paddle.distributed.shard_tensor; Paddle 3).
+//
+// Rows may be sharded freely. So may the classes of a dense target, each process then having a part of every row's sum; those of a pair
+// may not, since its labels count classes from the first one.
+#pragma once
+
+#if __has_include("paddle/phi/api/ext/spmd_infer.h")
+#include <algorithm>
+
+#include "paddle/phi/api/ext/spmd_infer.h"
+#include "varifocal.h"
+
+#define VFL_SPMD_RULE(rule) .SetInferSpmdFn(PD_INFER_SPMD_RULE(rule))
+
+namespace paddle_vfl {
+
+using Sharding = std::vector<int64_t>;  // for each dimension the mesh dimension that shards it, or -1
+using phi::distributed::DistMetaTensor;
+using phi::distributed::SpmdInfo;
+using phi::distributed::TensorDistAttr;
+
+// Takes over what `other` says of dimensions that `sharding` leaves whole.
+inline void merge(Sharding& sharding, const Sharding& other) {
+  for (size_t i = 0; i < std::min(sharding.size(), other.size()); ++i)
+    if (sharding[i] < 0 && std::count(sharding.begin(), sharding.end(), other[i]) == 0) sharding[i] = other[i];
+}
+
+inline TensorDistAttr attribute(const TensorDistAttr& like, const Sharding& sharding) {
+  TensorDistAttr attr;
+  attr.set_process_mesh(like.process_mesh());
+  attr.set_batch_dim(like.batch_dim());
+  attr.set_default_dynamic_dims(static_cast<int64_t>(sharding.size()));
+  attr.set_dims_mapping(sharding);
+  return attr;
+}
+
+struct Spmd {
+  TensorDistAttr elements, rows, target, partial_rows;
+};
+
+inline Spmd spmd(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label, int kind) {
+  const bool pair = static_cast<TargetKind>(kind) == TargetKind::kPair;
+  const TensorDistAttr& like = pred.dist_attr();
+  Sharding elements = like.dims_mapping();
+  if (pair) elements.back() = -1;
+  merge(elements, target.dist_attr().dims_mapping());
+  merge(elements, label.dist_attr().dims_mapping());
+  const Sharding rows(elements.begin(), elements.end() - 1);
+  Spmd result{attribute(like, elements), attribute(like, rows), attribute(like, pair ? rows : elements), attribute(like, rows)};
+  if (elements.back() >= 0) result.partial_rows.set_partial_status(std::vector<int64_t>{elements.back()});
+  return result;
+}
+
+inline SpmdInfo spmd_forward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label, bool, bool,
+                             bool reduce_rows, int kind, const std::string&, const std::string&) {
+  const Spmd s = spmd(pred, target, label, kind);
+  return {{s.elements, s.target, s.target}, {reduce_rows ? s.partial_rows : s.elements}};
+}
+
+inline SpmdInfo spmd_backward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label, const DistMetaTensor&,
+                              bool, bool, bool reduce_rows, int kind, const std::string&, const std::string&) {
+  const Spmd s = spmd(pred, target, label, kind);
+  return {{s.elements, s.target, s.target, reduce_rows ? s.rows : s.elements}, {s.elements}};
+}
+
+}  // namespace paddle_vfl
+
+#else
+#define VFL_SPMD_RULE(rule)
+#endif
