@@ -1,36 +1,64 @@
-# make demo    train, evaluate and draw: about five minutes on two cores
-# make test    the test suite
-# make lock    pin requirements/lock.txt anew
-# make clean   remove what the others made
+# make demo             train, evaluate and draw: about five minutes on two cores
+# make test             the test suite; with PPDET_SRC=FOLDER against a checkout of PaddleDetection
+# make test-paddle26    the quick tests on Paddle 2.6, installed as a package
+# make lock             pin requirements/lock*.txt anew
+# make clean            remove what the others made
 
 PYTHON ?= python3
 VENV ?= .venv
+VENV26 := $(VENV)-paddle26
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 # Paddle warns of any number but 1, though its operators do use it
 export OMP_NUM_THREADS ?= $(CORES)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lock clean
+ifdef PPDET_SRC
+export PPDET_SRC := $(abspath $(PPDET_SRC))
+LOCK := requirements/lock-ppdet-develop.txt
+else
+LOCK := requirements/lock.txt
+endif
+SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
+
+.PHONY: demo test test-paddle26 lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
 test: $(VENV)/built
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-$(VENV)/installed: requirements/lock.txt
+# from another folder, so that the installed package is what is tested
+test-paddle26: $(VENV26)/built
+	cd $(VENV26) && bin/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider -m "not slow" $(PYTEST_ARGS) $(CURDIR)/tests
+
+$(VENV)/installed-$(notdir $(LOCK)): $(LOCK)
 	@PYTHON="$(PYTHON)" sh tools/check_machine.sh
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --no-deps -r requirements/lock.txt
+	$(VENV)/bin/python -m pip install --quiet --no-deps -r $(LOCK)
 	@touch $@
 
-$(VENV)/built: $(VENV)/installed setup.py pyproject.toml $(shell find csrc -type f)
+$(VENV)/built: $(VENV)/installed-$(notdir $(LOCK)) $(SOURCES)
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock: $(VENV)/installed
+$(VENV26)/installed: requirements/lock-paddle26.txt
+	@PYTHON="$(PYTHON)" sh tools/check_machine.sh
+	$(PYTHON) -m venv $(VENV26)
+	$(VENV26)/bin/python -m pip install --quiet --no-deps -r requirements/lock-paddle26.txt
+	@touch $@
+
+# in a build folder of its own: objects for the other Paddle must not be taken for these
+$(VENV26)/built: $(VENV26)/installed $(SOURCES) $(shell find paddle_vfl -name '*.py')
+	@printf '[build]\nbuild_base = build/paddle26\n' > $(VENV26)/build.cfg
+	DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV26)/build.cfg $(VENV26)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.9 --override requirements/overrides.txt --no-header --no-emit-index-url --no-annotate
+lock: $(VENV)/built
 	$(VENV)/bin/python -m pip install --quiet uv
-	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.9 --override requirements/overrides.txt \
-	  --no-header --no-emit-index-url --no-annotate requirements/demo.in -o requirements/lock.txt
+	$(COMPILE) requirements/demo.in -o requirements/lock.txt
+	$(COMPILE) requirements/paddle26.in -o requirements/lock-paddle26.txt
+	$(COMPILE) requirements/ppdet-develop.in -c requirements/lock.txt -o requirements/lock-ppdet-develop.txt
 
 clean:
-	rm -rf $(VENV) build dataset output paddle_vfl/_C*.so *.egg-info
+	rm -rf $(VENV) $(VENV26) build dataset output paddle_vfl/_C*.so *.egg-info

@@ -12,4 +12,4 @@ __all__ = [
 ]
 
 # paddle.jit.to_static rewrites the Python code that it meets, shapes into tensors included: this code is written for static programs
-_ops.paddle.jit.ignore_module([sys.modules[__name__]])
+_ops.paddle.jit.ignore_module([sys.modules[__name__], sys.modules[f"{__name__}.varifocal_loss"]])

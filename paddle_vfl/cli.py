@@ -86,7 +86,7 @@ def _info(args):
     from . import build_info, enable, get_num_threads, status
 
     for key, value in {**build_info(), "num_threads": get_num_threads()}.items():
-        print(f"{key:<16}{', '.join(value) if isinstance(value, list) else value}")
+        print(f"{key:<16}{', '.join(value) if isinstance(value, list) else 'none' if value is None else value}")
     try:
         enable()
     except ImportError as error:

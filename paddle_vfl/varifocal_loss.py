@@ -133,28 +133,33 @@ class VarifocalLoss(nn.Layer):
         Raises:
             ValueError: ``avg_factor`` with ``reduction="sum"``, and as :func:`paddle_vfl.varifocal_loss`.
         """
-        if avg_factor is not None and self.reduction == "sum":
-            raise ValueError('avg_factor can not be used with reduction="sum"')
-        pair = isinstance(target, (tuple, list))
-        # PaddleDetection sums over axis 1 for probabilities, and QualityFocalLoss, whose targets are pairs, always
-        rows = pair or (not self.use_sigmoid and len(pred.shape) == 2)
-        classes = pred.shape[-1]
-        sum_classes_first = rows or (self.use_sigmoid and self.reduction != "none" and weight is None and classes > 0)
-        loss = varifocal_loss(
-            pred, target, alpha=self.alpha, gamma=self.gamma, iou_weighted=self.iou_weighted, use_sigmoid=self.use_sigmoid,
-            reduction="row" if sum_classes_first else "none",
-        )
-        if not self.use_sigmoid and not rows:
-            loss = loss.sum(axis=1)
-        if weight is not None:
-            loss = loss * weight
-        if self.reduction == "sum":
-            loss = loss.sum()
-        elif self.reduction == "mean" and avg_factor is not None:
-            loss = loss.sum() / avg_factor
-        elif self.reduction == "mean":
-            loss = loss.mean() / (1 if rows or not sum_classes_first else classes)
-        return loss if self.loss_weight == 1 else self.loss_weight * loss
+        return _layer_loss(self, pred, target, weight, avg_factor)
+
+
+def _layer_loss(layer, pred, target, weight, avg_factor):
+    # not in the method: to_static rewrites the methods of any layer
+    if avg_factor is not None and layer.reduction == "sum":
+        raise ValueError('avg_factor can not be used with reduction="sum"')
+    pair = isinstance(target, (tuple, list))
+    # PaddleDetection sums over axis 1 for probabilities, and QualityFocalLoss, whose targets are pairs, always
+    rows = pair or (not layer.use_sigmoid and len(pred.shape) == 2)
+    classes = pred.shape[-1]
+    sum_classes_first = rows or (layer.use_sigmoid and layer.reduction != "none" and weight is None and classes > 0)
+    loss = varifocal_loss(
+        pred, target, alpha=layer.alpha, gamma=layer.gamma, iou_weighted=layer.iou_weighted, use_sigmoid=layer.use_sigmoid,
+        reduction="row" if sum_classes_first else "none",
+    )
+    if not layer.use_sigmoid and not rows:
+        loss = loss.sum(axis=1)
+    if weight is not None:
+        loss = loss * weight
+    if layer.reduction == "sum":
+        loss = loss.sum()
+    elif layer.reduction == "mean" and avg_factor is not None:
+        loss = loss.sum() / avg_factor
+    elif layer.reduction == "mean":
+        loss = loss.mean() / (1 if rows or not sum_classes_first else classes)
+    return loss if layer.loss_weight == 1 else layer.loss_weight * loss
 
 
 def _dtype(tensor):

@@ -1,5 +1,6 @@
 """The command line, as a user meets it."""
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_digits_refuses_a_foreign_folder(capsys, tmp_path):
     (["train", "-c", CONFIG, "-r", "no/checkpoint"], "weights no/checkpoint.pdparams does not exist"),
     (["train", "-c", CONFIG, "-o", "use_gpu=true"], "this Paddle has no CUDA"),
     (["eval", "-c", CONFIG, "-o", "EvalDataset.dataset_dir=nowhere"], "EvalDataset: dataset_dir nowhere does not exist"),
+    (["run", "nowhere.py"], "script nowhere.py does not exist"),
     (["infer", "-c", CONFIG], "give either --infer_img or --infer_dir"),
     (["infer", "-c", CONFIG, "--infer_img", "no.png"], "image no.png does not exist"),
     (["infer", "-c", CONFIG, "--infer_dir", "nowhere"], "folder nowhere does not exist"),
@@ -88,6 +90,43 @@ def test_a_broken_config_is_one_line(content, message, capsys, tmp_path):
     status, _, err = run(capsys, "train", "-c", str(path))
     ours = [line for line in err.splitlines(keepends=True) if line.startswith("paddle-vfl ")]
     assert status == 2 and len(ours) == 1 and message in ours[0] and "Traceback" not in err
+
+
+def test_run_hands_the_script_its_arguments_and_its_exit_status(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import sys, ppdet.modeling, paddle_vfl\nprint(__name__, sys.argv[1:], paddle_vfl.status()['enabled'])\nsys.exit(3)")
+    command = [sys.executable, "-m", "paddle_vfl", "run", str(script), "-c", "x.yml", "--eval"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment())
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "__main__ ['-c', 'x.yml', '--eval'] True")
+
+
+def test_run_takes_the_ppdet_of_the_script(tmp_path):
+    """As PaddleDetection's tools do, which put their checkout on the path themselves."""
+    package = tmp_path / "checkout" / "ppdet" / "modeling"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").write_text("raise ModuleNotFoundError('the checkout', name='elsewhere')")
+    script = tmp_path / "script.py"
+    script.write_text(f"import sys; sys.path.insert(0, {str(tmp_path / 'checkout')!r})\nimport ppdet.modeling")
+    done = subprocess.run([sys.executable, "-m", "paddle_vfl", "run", str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "ModuleNotFoundError: the checkout" in done.stderr
+
+
+def test_run_says_when_nothing_was_switched(capsys, tmp_path, monkeypatch):
+    script = tmp_path / "script.py"
+    script.write_text("print('hello')")
+    monkeypatch.setattr(sys, "argv", sys.argv[:])
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.delitem(sys.modules, "ppdet.modeling")
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
+    status, out, err = run(capsys, "run", str(script))
+    assert (status, out) == (0, "hello\n") and "did not import PaddleDetection's models: nothing was switched" in err
+
+
+def environment():
+    """That of a child that finds the PaddleDetection of these tests."""
+    paths = [os.environ.get("PPDET_SRC", ""), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
 def test_options_nest():

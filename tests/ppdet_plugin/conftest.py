@@ -31,16 +31,25 @@ def _clean(clean_ppdet):
 
 @pytest.fixture
 def config(tmp_path, digits):
-    """Write a config: one of configs/ with the small data set and whatever ``changes`` says. Returns its path."""
+    """Write a config: one of configs/ with the small data set and whatever ``changes`` says. Returns its path.
+
+    ``plugin_line=False`` leaves the line out that enables the plugin.
+    """
 
     def write(base, plugin_line=True, **changes):
+        number = len(list(tmp_path.glob("config_*.yml")))
+        base = CONFIGS / base
+        if not plugin_line:
+            lines = [line.replace("_base_/", f"{CONFIGS}/_base_/") for line in base.read_text().splitlines() if "_base_/paddle_vfl.yml" not in line]
+            base = tmp_path / f"plain_{number}.yml"
+            base.write_text("\n".join(lines))
         content = {
-            "_BASE_": [str(CONFIGS / base)] if base else [],
+            "_BASE_": [str(base)],
             "save_dir": str(tmp_path / "output"), "log_iter": 1, "worker_num": 0,
             **{key: {"dataset_dir": str(digits)} for key in ("TrainDataset", "EvalDataset", "TestDataset")},
             **changes,
         }
-        path = tmp_path / f"config_{len(list(tmp_path.glob('config_*.yml')))}.yml"
+        path = tmp_path / f"config_{number}.yml"
         path.write_text(yaml.safe_dump(content))
         return path
 

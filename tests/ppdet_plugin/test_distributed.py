@@ -1,0 +1,87 @@
+"""Two processes on one machine (gloo) train as one process with the same global batch."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
+CONFIG = Path(__file__).with_name("configs") / "gfl_resnet.yml"
+
+pytestmark = pytest.mark.slow
+
+
+def program():
+    """The installed command, which paddle.distributed.launch can start."""
+    return Path(sys.executable).with_name("paddle-vfl")
+
+
+def run(command, folder, processes):
+    launch = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(processes), "--log_dir", str(folder / "log")]
+    path = os.pathsep.join(p for p in (os.environ.get("PPDET_SRC", ""), os.environ.get("PYTHONPATH", "")) if p)
+    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=300, env=env)
+    logs = "\n".join(log.read_text() for log in (folder / "log").glob("workerlog.*"))
+    assert done.returncode == 0, done.stdout[-2000:] + logs[-5000:]
+    return logs
+
+
+def losses(path):
+    return [record["losses"] for record in map(json.loads, path.read_text().splitlines()) if "losses" in record]
+
+
+def weights(folder):
+    import paddle
+
+    (path,) = folder.rglob("model_final.pdparams")
+    return {name: value.numpy() for name, value in paddle.load(str(path)).items()}
+
+
+def assert_equal_weights(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.fixture
+def runs(config, tmp_path):
+    """Run a command with one process and with two, for 4 steps of 8 images. Returns their folders."""
+
+    def start(*command):
+        folders = []
+        for processes in (1, 2):
+            folder = tmp_path / f"processes{processes}"
+            folder.mkdir()
+            path = config(CONFIG, epoch=2, TrainReader={"batch_size": 8 // processes}, save_dir=str(folder / "output"))
+            shutil.copy(path, folder / "c.yml")
+            run([*command, "-c", "c.yml"], folder, processes)
+            folders.append(folder)
+        return folders
+
+    return start
+
+
+def test_the_command(runs):
+    """Losses, means over the processes, to 1e-5; weights after 4 steps to 1e-4."""
+    one, two = runs(program(), "train", "--seed", "0")
+    expected, actual = (losses(folder / "output" / "c" / "history.jsonl") for folder in (one, two))
+    assert len(expected) == len(actual) == 4
+    for a, e in zip(actual, expected):
+        assert a == pytest.approx(e, rel=1e-5)
+    assert_equal_weights(weights(two), weights(one))
+
+
+def test_an_ordinary_script_with_the_yaml_line(runs):
+    one, two = runs(SCRIPT)
+    assert_equal_weights(weights(two), weights(one))
+
+
+def test_run_can_be_started_by_launch(config, tmp_path):
+    """It switches the loss in both processes, for a config that does not."""
+    path = config("ppyoloe_plus_digits.yml", plugin_line=False, epoch=1)
+    logs = run([program(), "run", SCRIPT, "-c", path], tmp_path, 2)
+    assert logs.count("fused varifocal loss in") == 2
