@@ -1,4 +1,7 @@
 """train, eval and infer on a small data set: the files they write and what they return."""
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,6 +43,18 @@ def test_eval_returns_coco_metrics(trained):
     assert len(results["bbox"]) == 12 and -1 <= results["bbox"][0] <= 1
 
 
+@pytest.fixture
+def font(tmp_path, monkeypatch):
+    """Newer PaddleDetections download the font that they draw with, to a folder named ~ in the current one: no test does."""
+    import matplotlib
+
+    cache = tmp_path / "~" / ".cache" / "paddle"
+    cache.mkdir(parents=True)
+    shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", cache / "simfang.ttf")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("font")
 def test_infer_draws_the_boxes(trained, digits, tmp_path):
     path, run = trained
     written = commands.infer(path, [f"weights={run}/model_final"], folder=str(digits / "val"), output_dir=tmp_path / "drawn", draw_threshold=0.0)
