@@ -38,6 +38,10 @@ STEPS = {
 }
 
 
+def test_every_config_takes_a_step():
+    assert {path.name for path in CONFIGS.glob("*.yml")} <= {Path(base).name for base, _, _ in STEPS.values()}
+
+
 def needs(base):
     """Skip what this PaddleDetection does not have."""
     from ppdet.core.workspace import global_config

@@ -1,0 +1,41 @@
+"""What docs/ says of PaddleDetection's own configs, tried on them: they are in its repository only (PPDET_SRC)."""
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import paddle_vfl
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "from_a_checkout.md"
+SECTIONS = re.findall(r"^## [^\n]*: (configs/\S+\.yml)\n+```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_every_config_of_the_page_is_found():
+    assert [Path(path).stem for path, _ in SECTIONS] == ["ppyoloe_plus_crn_s_80e_coco", "picodet_s_320_coco_lcnet", "rtdetr_r50vd_6x_coco"]
+
+
+def options(model):
+    """(alpha, gamma) with which the model computes its classification loss."""
+    if hasattr(model, "yolo_head"):
+        keywords = model.yolo_head._varifocal_loss.keywords
+    elif hasattr(model, "detr_head"):
+        keywords = model.detr_head.loss._paddle_vfl_options
+    else:
+        keywords = vars(model.head.loss_vfl)
+        assert type(model.head.loss_vfl) is paddle_vfl.VarifocalLoss and not keywords["use_sigmoid"]
+    return keywords["alpha"], keywords["gamma"]
+
+
+@pytest.mark.skipif(not os.environ.get("PPDET_SRC"), reason="PPDET_SRC is not set")
+@pytest.mark.parametrize("whole", [True, False], ids=["block", "first line"])
+@pytest.mark.parametrize("path, block", SECTIONS, ids=[path for path, _ in SECTIONS])
+def test_the_change_builds_the_model(path, block, whole, tmp_path):
+    from ppdet.core.workspace import create, load_config
+
+    config = tmp_path / "changed.yml"
+    config.write_text(f"_BASE_: [{Path(os.environ['PPDET_SRC']) / path}]\n" + (block if whole else block.splitlines()[0]))
+    cfg = load_config(str(config))
+    cfg["norm_type"] = "bn"  # a CPU has no sync_bn
+    assert paddle_vfl.status()["enabled"]
+    assert options(create(cfg.architecture)) == ((0.5, 1.5) if whole else (0.75, 2.0))
