@@ -7,7 +7,7 @@ import difflib
 
 from ..varifocal_loss import VarifocalLoss
 from .errors import ConfigError
-from .loss_key import NAME, options_of
+from .loss_key import NAME, as_mapping
 
 __all__ = ["check_module"]
 
@@ -40,9 +40,9 @@ def check_module(name, config, registered, top_level):
 
 def _check_injected(path, config, key, registered):
     value = config[key]
-    if isinstance(value, VarifocalLoss):
-        # PaddleDetection cannot inject an object that a YAML tag made
-        config[key] = value = {"name": NAME, **options_of(value), "use_sigmoid": value.use_sigmoid, "reduction": value.reduction}
+    tagged = as_mapping(value)
+    if tagged is not None:  # PaddleDetection cannot inject an object that a YAML tag made
+        config[key] = value = tagged
     if isinstance(value, dict):
         if "name" not in value:
             if key == "loss":

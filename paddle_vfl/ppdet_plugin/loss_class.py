@@ -3,9 +3,9 @@ name of the key ``loss_class`` of the heads that take it."""
 import inspect
 
 from ..varifocal_loss import VarifocalLoss
-from .loss_key import NAME, accept_key
+from .loss_key import NAME, accept_key, as_mapping
 
-__all__ = ["adopt_loss_key", "switch_loss_class"]
+__all__ = ["adopt_loss_key", "adopt_top_level_tag", "switch_loss_class"]
 
 # heads whose loss is made for these scores: their default, however PaddleDetection spells it, or quality focal loss
 _DEFAULTS = ("varifocalloss", "qualityfocalloss")
@@ -35,6 +35,14 @@ def switch_loss_class(patches, modules):
     for schema in heads.values():
         accept_key(patches, schema)
     return sites, []
+
+
+def adopt_top_level_tag(config):
+    """``VarifocalLoss: !VarifocalLoss {...}`` on the top level, read before the loss was switched, is PaddleDetection's object."""
+    options = as_mapping(config[NAME])
+    if options is not None and not isinstance(config[NAME], VarifocalLoss):
+        del options["name"]
+        config[NAME] = VarifocalLoss(**options)
 
 
 def adopt_loss_key(cls, config):

@@ -8,14 +8,19 @@ import functools
 from ..varifocal_loss import VarifocalLoss
 from .errors import ConfigError
 
-__all__ = ["NAME", "accept_key", "accept_loss", "options_of"]
+__all__ = ["NAME", "accept_key", "accept_loss", "as_mapping"]
 
 NAME = "VarifocalLoss"
 
 
-def options_of(loss):
-    """What a :class:`VarifocalLoss` says of the formula, as keyword arguments."""
-    return {"alpha": loss.alpha, "gamma": loss.gamma, "iou_weighted": loss.iou_weighted, "loss_weight": loss.loss_weight}
+_FORMULA = ("alpha", "gamma", "iou_weighted", "loss_weight")
+
+
+def as_mapping(value):
+    """What a VarifocalLoss object, made by a YAML tag, would be as a mapping; None of anything else. It may be PaddleDetection's."""
+    if type(value).__name__ != NAME:
+        return None
+    return {"name": NAME, **{option: getattr(value, option) for option in ("use_sigmoid", "reduction", *_FORMULA)}}
 
 
 def accept_key(patches, schema):
@@ -52,7 +57,7 @@ def accept_loss(patches, cls, schema, use, selected=lambda instance: False):
         if loss is None and selected(self):
             loss = _top_level_loss()
         if loss is not None:
-            use(self, options_of(_checked(loss, type(self))))
+            use(self, _formula_of(loss, type(self)))
 
     patches.set(cls, "__init__", __init__)
 
@@ -63,7 +68,7 @@ def _top_level_loss():
     return create(NAME)
 
 
-def _checked(loss, cls):
+def _formula_of(loss, cls):
     if not isinstance(loss, VarifocalLoss):
         raise ConfigError(f"{cls.__name__}.loss: got a {type(loss).__name__}, expected {NAME}, by name or as a mapping with that name")
-    return loss
+    return {option: getattr(loss, option) for option in _FORMULA}

@@ -5,10 +5,9 @@ import logging
 from .._version import __version__
 from . import functions, loss_class, static_methods, version_fixes
 from .config_check import check_module
-from .errors import ConfigError
 from .patches import Patches
 
-__all__ = ["Status", "disable", "enable", "status"]
+__all__ = ["Status", "disable", "enable", "prepare_import", "status"]
 
 logger = logging.getLogger("paddle_vfl")
 _patches = Patches()
@@ -111,6 +110,8 @@ def _checked(create):
 
     @functools.wraps(create)
     def checked_create(cls_or_name, **kwargs):
+        if not _status["enabled"]:
+            return create(cls_or_name, **kwargs)
         from ppdet.core.workspace import SchemaDict, get_registered_modules, global_config
 
         name = cls_or_name if isinstance(cls_or_name, str) else getattr(cls_or_name, "__name__", None)
@@ -118,8 +119,10 @@ def _checked(create):
         registered = get_registered_modules()
         if len(registered) != _modules_seen:
             _switch(_status["fixes"])
+        loss_class.adopt_top_level_tag(global_config)
         if isinstance(config, SchemaDict):
-            check_module(name, config, {k: v for k, v in global_config.items() if k in registered or hasattr(v, "__dict__")}, set(global_config) - set(registered))
+            objects = {key: value for key, value in global_config.items() if key in registered or hasattr(value, "__dict__")}
+            check_module(name, config, objects, set(global_config) - set(objects))
             loss_class.adopt_loss_key(getattr(config.pymodule, name), config)
         return create(cls_or_name, **kwargs)
 

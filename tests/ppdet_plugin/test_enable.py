@@ -54,6 +54,15 @@ def test_a_module_imported_while_enabled_is_restored_too():
         del sys.modules["ppdet.late"]
 
 
+def test_a_create_that_a_script_took_while_enabled_switches_nothing_afterwards():
+    paddle_vfl.enable()
+    from ppdet.core.workspace import create
+
+    paddle_vfl.disable()
+    create("GIoULoss")
+    assert not paddle_vfl.status()["enabled"]
+
+
 def test_the_yaml_line_enables_and_its_value_can_be_copied_and_dumped():
     value = yaml.load("paddle_vfl: !!python/object/apply:paddle_vfl.enable []", Loader=yaml.Loader)
     assert paddle_vfl.status()["enabled"]

@@ -2,6 +2,7 @@
 import numpy as np
 import paddle
 import pytest
+import yaml
 
 import paddle_vfl
 
@@ -58,6 +59,23 @@ def test_heads_with_the_static_method(name, form, options):
     head = make(name, block=options if "block" in form else None, **head_options(name), **native, loss=loss)
     assert head.use_varifocal_loss
     np.testing.assert_allclose(loss_of(head), expected(**options), rtol=1e-6)
+
+
+@pytest.mark.parametrize("line_first", [True, False])
+@pytest.mark.parametrize("text", [
+    "PPYOLOEHead: {loss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}}",
+    "VarifocalLoss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}\nPPYOLOEHead: {loss: VarifocalLoss}",
+    "VarifocalLoss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}\nPPYOLOEHead: {use_varifocal_loss: true}",
+])
+def test_the_tag_may_come_before_the_line_that_switches(text, line_first):
+    line = "paddle_vfl: !!python/object/apply:paddle_vfl.enable []"
+    config = yaml.load("\n".join([line, text] if line_first else [text, line]), Loader=yaml.Loader)
+    from ppdet.core.workspace import create, merge_config
+
+    merge_config(config)
+    merge_config({"PPYOLOEHead": {key: value for key, value in HEAD.items() if key != "input_shape"}})
+    head = create("PPYOLOEHead", input_shape=HEAD["input_shape"])
+    np.testing.assert_allclose(loss_of(head), expected(alpha=0.5, gamma=1.5), rtol=1e-6)
 
 
 def test_without_any_key_the_static_method_has_ppdets_numbers():
