@@ -6,11 +6,11 @@ import them by name. The classes are found by their methods' code.
 import contextvars
 import functools
 import inspect
-import sys
 
 from ..varifocal_loss import varifocal_loss as fused
 from .errors import ConfigError
 from .loss_key import accept_loss
+from .patches import ppdet_modules
 from .probe import computes_the_same
 
 __all__ = ["switch_functions"]
@@ -67,8 +67,7 @@ def switch_functions(patches, modules):
 
 def _definitions(name):
     """The functions that ppdet's modules have under that name, each once."""
-    modules = [module for path, module in sorted(sys.modules.items()) if path.split(".")[0] == "ppdet"]
-    found = [vars(module)[name] for module in modules if inspect.isfunction(vars(module).get(name))]
+    found = [vars(module)[name] for module in ppdet_modules() if inspect.isfunction(vars(module).get(name))]
     return list(dict.fromkeys(found))
 
 

@@ -1,7 +1,7 @@
 """Attributes that were set from outside, and how to put them back."""
 import sys
 
-__all__ = ["Patches"]
+__all__ = ["Patches", "ppdet_modules"]
 
 _ABSENT = object()
 
@@ -38,8 +38,13 @@ class Patches:
             self._undo.pop()()
 
 
+def ppdet_modules():
+    """The modules of ppdet that have been imported."""
+    return [module for path, module in sorted(sys.modules.items()) if path.split(".")[0] == "ppdet" and module is not None]
+
+
 def _rename(name, old, new):
-    found = [module for path, module in sorted(sys.modules.items()) if path.split(".")[0] == "ppdet" and vars(module).get(name) is old]
+    found = [module for module in ppdet_modules() if vars(module).get(name) is old]
     for module in found:
         setattr(module, name, new)
     return [module.__name__ for module in found]

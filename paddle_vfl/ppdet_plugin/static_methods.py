@@ -32,7 +32,7 @@ def switch_static_methods(patches, modules):
         if any(base in unfit for base in cls.__mro__):
             strange.append(f"{cls.__name__}.{METHOD}")
             continue
-        accept_loss(patches, cls, schema, _use, selected=lambda head: head.use_varifocal_loss)
+        accept_loss(patches, cls, schema, _use, selected=_selected)
         switched.append(f"{cls.__name__}.{METHOD}")
     for cls in own - unfit:
         if vars(cls)[METHOD] is not FUSED:
@@ -44,6 +44,11 @@ def _fits(method):
     if method is FUSED:
         return True
     return isinstance(method, staticmethod) and computes_the_same(method.__func__, fused_varifocal_loss, "probabilities")
+
+
+def _selected(head):
+    # PaddleYOLO's heads have no switch, and no other loss
+    return getattr(head, "use_varifocal_loss", True)
 
 
 def _use(head, options):

@@ -3,6 +3,7 @@
 ``zlib`` before ``paddle``, which has to come earlier than anything here, is at the top of paddle_vfl/_ops.py.
 """
 import functools
+import importlib.util
 import inspect
 
 import numpy as np
@@ -72,7 +73,8 @@ def float_contrast_mask(patches):
 
     The contrast loss of PPYOLOEContrastHead multiplies by a mask that ``paddle.equal`` made.
     """
-    if not _paddle_3():
+    # PaddleYOLO has none
+    if not _paddle_3() or importlib.util.find_spec("ppdet.modeling.losses.supcontrast") is None:
         return False
     from ppdet.modeling.losses import supcontrast
 

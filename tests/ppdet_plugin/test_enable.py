@@ -63,6 +63,13 @@ def test_a_create_that_a_script_took_while_enabled_switches_nothing_afterwards()
     assert not paddle_vfl.status()["enabled"]
 
 
+def test_what_a_ppdet_does_not_have_needs_no_fix(monkeypatch):
+    """PaddleYOLO has no contrast loss."""
+    monkeypatch.setitem(sys.modules, "ppdet.modeling.losses.supcontrast", None)
+    paddle_vfl.enable()
+    assert "float_contrast_mask" not in paddle_vfl.status()["fixes"]
+
+
 def test_the_yaml_line_enables_and_its_value_can_be_copied_and_dumped():
     value = yaml.load("paddle_vfl: !!python/object/apply:paddle_vfl.enable []", Loader=yaml.Loader)
     assert paddle_vfl.status()["enabled"]

@@ -24,6 +24,8 @@ STEPS = {
     "PPYOLOERHead": ("ppyoloe_r_digits.yml", {}, 1),
     "PPYOLOEContrastHead": (ZOO / "ppyoloe_contrast.yml", {}, 1),
     "PPYOLOEInsHead": (ZOO / "ppyoloe_ins.yml", {}, 1),
+    "EffiDeHead": (ZOO / "yolov6.yml", {}, 1),
+    "EffiDeHead, loss": (ZOO / "yolov6.yml", {"EffiDeHead": {"loss": {"name": "VarifocalLoss", "alpha": 0.5}}}, 1),
     "PicoHeadV2": ("picodet_digits.yml", {}, 1),
     "PicoHeadV2, loss": ("picodet_digits.yml", {"PicoHeadV2": {"loss": {"name": "VarifocalLoss", "alpha": 0.5}}}, 1),
     "PicoHead": (ZOO / "picodet_v1.yml", {}, 3 + 8),
@@ -42,11 +44,19 @@ def test_every_config_takes_a_step():
     assert {path.name for path in CONFIGS.glob("*.yml")} <= {Path(base).name for base, _, _ in STEPS.values()}
 
 
+# what not every PaddleDetection has
+NEEDS = {
+    "picodet_digits.yml": "PicoHeadV2", "picodet_v1.yml": "PicoHead", "otavfl.yml": "OTAVFLHead", "gfl_digits.yml": "GFLHead",
+    "ppyoloe_r_digits.yml": "PPYOLOERHead", "ppyoloe_contrast.yml": "PPYOLOEContrastHead", "ppyoloe_ins.yml": "PPYOLOEInsHead",
+    "rtdetr_digits.yml": "RTDETRTransformer", "mask_rtdetr.yml": "MaskRTDETR", "yolov6.yml": "EffiDeHead",
+}
+
+
 def needs(base):
     """Skip what this PaddleDetection does not have."""
     from ppdet.core.workspace import global_config
 
-    needed = {"rtdetr_digits.yml": "RTDETRTransformer", "mask_rtdetr.yml": "MaskRTDETR", "ppyoloe_ins.yml": "PPYOLOEInsHead"}.get(Path(base).name)
+    needed = NEEDS.get(Path(base).name)
     if needed is not None and needed not in global_config:
         pytest.skip(f"this PaddleDetection has no {needed}")
 
