@@ -1,6 +1,6 @@
 # make demo             train, evaluate and draw: about five minutes on two cores
 # make test             the test suite; with PPDET_SRC=FOLDER against a checkout of PaddleDetection
-# make test-paddle26    the quick tests on Paddle 2.6, installed as a package
+# make test-paddle26    the quick tests on Paddle 2.6 (Python 3.9 to 3.12), installed as a package
 # make lock             pin requirements/lock*.txt anew
 # make clean            remove what the others made
 

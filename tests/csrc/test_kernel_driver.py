@@ -2,25 +2,12 @@
 import itertools
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from paddle_vfl._ops import extension
 
-CSRC = Path(__file__).resolve().parents[2] / "csrc"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    program = tmp_path_factory.mktemp("driver") / "kernel_driver"
-    # GCC 12 finds its own immintrin.h uninitialized
-    flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-maybe-uninitialized", "-pthread"]
-    sources = [Path(__file__).with_name("kernel_driver.cc"), *sorted((CSRC / "cpu").glob("*.cc"))]
-    done = subprocess.run(["g++", *flags, "-o", str(program), *map(str, sources)], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return program
 
 
 @pytest.mark.parametrize("isa", extension.isa_supported())

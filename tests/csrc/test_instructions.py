@@ -1,0 +1,62 @@
+"""A guard against slower kernels that does not depend on how busy the machine is: instructions for each element, counted by callgrind.
+
+Valgrind has no AVX-512, whose kernels come from the same source as those counted here. ``pytest tests/csrc/test_instructions.py -s``
+prints the counts.
+"""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from paddle_vfl._ops import extension
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None or shutil.which("valgrind") is None, reason="no g++ or no valgrind"),
+]
+
+ROWS, CLASSES, REPEATS = 300, 80, 10
+MARGIN = 1.1
+# instruction set, form, pass, dtype, gamma: instructions an element with g++ 12
+COUNTS = {
+    "avx2 logits forward float32 2": 8.37,
+    "avx2 logits backward float32 2": 8.85,
+    "avx2 masked forward float32 2": 9.02,
+    "avx2 masked backward float32 2": 10.00,
+    "avx2 pair forward float32 2": 7.48,
+    "avx2 pair backward float32 2": 8.01,
+    "portable logits forward float32 2": 27.79,
+    "portable logits backward float32 2": 29.59,
+    "portable masked forward float32 2": 31.84,
+    "portable masked backward float32 2": 35.13,
+    "portable pair forward float32 2": 24.06,
+    "portable pair backward float32 2": 25.89,
+    "avx2 logits forward float32 1.5": 10.77,
+    "avx2 logits backward float32 1.5": 12.25,
+    "avx2 logits forward float32 1.7": 19.77,
+    "avx2 logits backward float32 1.7": 21.25,
+    "avx2 logits forward float64 2": 23.27,
+    "avx2 logits backward float64 2": 24.35,
+    "avx2 logits forward float16 2": 10.99,
+    "avx2 logits backward float16 2": 12.28,
+    "avx2 logits forward bfloat16 2": 9.90,
+    "avx2 logits backward bfloat16 2": 12.75,
+}
+
+
+def instructions(driver, case, repeats):
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", driver, *case.split(), ROWS, CLASSES, repeats]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return int(re.search(r"Collected : (\d+)", done.stderr).group(1))
+
+
+@pytest.mark.parametrize("case", COUNTS)
+def test_no_kernel_takes_more_instructions(driver, case):
+    if case.split()[0] not in extension.isa_supported():
+        pytest.skip("this machine has no " + case.split()[0])
+    # less what the program does besides
+    counted = (instructions(driver, case, REPEATS + 1) - instructions(driver, case, 1)) / (REPEATS * ROWS * CLASSES)
+    print(f"\n    {case!r}: {counted:.2f},")
+    assert counted <= COUNTS[case] * MARGIN
