@@ -73,6 +73,7 @@ def _parser():
     add.add_argument("--rounds", type=int, default=8, metavar="N", help="turns of every peer; default: %(default)s")
     add.add_argument("--match", default="", metavar="TEXT", help="only the cases whose name contains it")
     add.add_argument("--json", metavar="FILE", help="also write the results and the machine's description")
+    add.add_argument("--plots", metavar="DIR", help="also draw time, memory and share of the limit against size")
     add.set_defaults(run=_bench)
     return parser
 
@@ -150,7 +151,7 @@ def _bench(args):
 
     from .bench import run_benchmark
     from .bench.cases import CASES
-    from .bench.report import table
+    from .bench.report import plot, table
 
     cases = [case for case in CASES if args.match in case.name]
     if not cases:
@@ -159,9 +160,11 @@ def _bench(args):
         raise UserError("--threads and --rounds: expected at least 1")
     report = run_benchmark(args.threads, cases, args.rounds)
     print("\n".join(f"{key:<16}{value}" for key, value in report["machine"].items()), table(report["results"]), sep="\n\n")
-    if args.json:
-        try:
+    try:
+        if args.json:
             with open(args.json, "w") as file:
                 json.dump(report, file, indent=1)
-        except OSError as error:
-            raise UserError(error) from error
+        if args.plots:
+            print("\n" + "\n".join(str(path) for path in plot(report["results"], args.plots)))
+    except OSError as error:
+        raise UserError(error) from error

@@ -43,6 +43,7 @@ class Case:
         return pred, mask * score[:, None], mask
 
 
+SIZES = (1_250, 12_500, 125_000, 1_250_000, 2_500_000)  # rows of 80 classes: 1e5 to 2e8 elements
 ALL = ("fused", "ppdet", "torch", "torch.compile")
 CASES = (
     Case("PP-YOLOE batch of 8, logits", peers=(*ALL, "copy")),
@@ -56,4 +57,7 @@ CASES = (
     Case("portable", isa="portable"),
     Case("RT-DETR, 16 x 300 queries", rows=4_800, peers=ALL),
     Case("small head, 8,544 x 10", rows=8_544, classes=10, peers=ALL),
+    # the composed losses would need up to 9 GB for the largest of these
+    *(Case(f"{rows * 80:,} elements", rows=rows, peers=("fused", "copy", *(ALL[1:] if rows <= 125_000 else ()))) for rows in SIZES),
+    Case("V3Det, 16,800 x 13,204, (label, score)", rows=16_800, classes=13_204, form="pair", peers=("fused", "ppdet")),
 )

@@ -1,6 +1,9 @@
-"""Tables of benchmark results."""
+"""Tables and plots of benchmark results."""
+from pathlib import Path
 
-__all__ = ["table"]
+from .cases import CASES, SIZES
+
+__all__ = ["plot", "table"]
 
 COLUMNS = ("case", "threads", "peer", "median", "quartiles", "fused is faster by", "peak memory")
 
@@ -24,6 +27,44 @@ def table(results):
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return "\n".join(lines)
+
+
+def plot(results, folder):
+    """Draw what there is of time against size, memory against size and the share of the limit. Returns the paths of the PNG files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = {case.name for case in CASES if case.rows in SIZES}
+    by_size = [r for r in results if r["case"] in sizes]
+    in_memory = [r for r in by_size if r["peak_bytes"] is not None and r["threads"] == min(x["threads"] for x in by_size)]
+    copies = {(r["case"], r["threads"]): r["median"] for r in results if r["peer"] == "copy"}
+    shares = [{**r, "share": copies[r["case"], r["threads"]] / r["median"]} for r in by_size if (r["case"], r["threads"]) in copies]
+    return [
+        _lines(folder / "time.png", by_size, lambda r: r["median"] / r["elements"] * 1e9, "ns an element, forward and backward", scale="log"),
+        _lines(folder / "memory.png", in_memory, lambda r: r["peak_bytes"] / (4 * r["elements"]), "peak memory beyond the inputs, in predictions"),
+        _lines(folder / "limit.png", shares, lambda r: 100 * r["share"], "% of the speed of moving 20 bytes an element"),
+    ]
+
+
+def _lines(path, results, value, label, scale="linear"):
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for peer, threads in sorted({(r["peer"], r["threads"]) for r in results}):
+        points = sorted((r["elements"], value(r)) for r in results if (r["peer"], r["threads"]) == (peer, threads))
+        name = "20 bytes an element" if peer == "copy" else peer
+        axes.plot(*zip(*points), marker="o", linestyle="-" if threads == 1 else "--", label=f"{name}, {threads} thread{'s' if threads > 1 else ''}")
+    axes.set(xscale="log", yscale=scale, xlabel="elements", ylabel=label)
+    if scale == "linear":
+        axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    if results:
+        axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return path
 
 
 def _milliseconds(seconds):
