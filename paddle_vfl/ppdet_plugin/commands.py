@@ -68,6 +68,7 @@ def evaluate(config, options=(), classwise=False):
     cfg = _load(config, options)
     cfg["classwise"] = classwise
     _check_dataset(cfg, "EvalDataset")
+    _run_folder(cfg)
     trainer = _trainer_with_weights(cfg, "eval")
     results = {}
     # PaddleDetection forgets the metrics once it has logged them
@@ -174,10 +175,13 @@ def _load(config, options):
 
 
 def _run_folder(cfg):
-    """Where the run writes: save_dir/NAME for the config NAME.yml. Newer PaddleDetections write into save_dir itself."""
+    """Where the run writes: save_dir/NAME for the config NAME.yml. Newer PaddleDetections write into save_dir itself, and all of them
+    their evaluation's bbox.json into the current folder."""
     from ppdet.engine.callbacks import Checkpointer
 
-    folder = os.path.join(cfg.save_dir, cfg.filename)
+    folder = os.path.join(cfg.get("save_dir", "output"), cfg.filename)
+    os.makedirs(folder, exist_ok=True)
+    cfg.setdefault("output_eval", folder)
     if "filename" not in Checkpointer.__init__.__code__.co_names:
         cfg["save_dir"] = folder
     return folder

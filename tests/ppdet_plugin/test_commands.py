@@ -11,8 +11,10 @@ from paddle_vfl.ppdet_plugin.history import read_history
 
 
 @pytest.fixture
-def trained(config, tmp_path):
+def trained(config, tmp_path, monkeypatch):
     """A config and the folder of a run of two epochs of it."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     # so short a training finds nothing with a score worth keeping
     path = config("ppyoloe_plus_digits.yml", epoch=2, snapshot_epoch=1, PPYOLOEHead={"nms": {"score_threshold": 0.0}})
     commands.train(str(path), evaluate=True, seed=0)
@@ -39,19 +41,21 @@ def test_resume_goes_on_after_the_checkpoint(trained):
 
 def test_eval_returns_coco_metrics(trained):
     path, run = trained
+    assert (run / "bbox.json").exists()
+    (run / "bbox.json").unlink()
     results = commands.evaluate(path, [f"weights={run}/model_final"])
+    assert (run / "bbox.json").exists() and not list(Path.cwd().iterdir())
     assert len(results["bbox"]) == 12 and -1 <= results["bbox"][0] <= 1
 
 
 @pytest.fixture
-def font(tmp_path, monkeypatch):
+def font(trained):
     """Newer PaddleDetections download the font that they draw with, to a folder named ~ in the current one: no test does."""
     import matplotlib
 
-    cache = tmp_path / "~" / ".cache" / "paddle"
+    cache = Path("~", ".cache", "paddle")
     cache.mkdir(parents=True)
     shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", cache / "simfang.ttf")
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.usefixtures("font")
