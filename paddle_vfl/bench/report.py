@@ -40,7 +40,10 @@ def plot(results, folder):
     by_size = [r for r in results if r["case"] in sizes]
     in_memory = [r for r in by_size if r["peak_bytes"] is not None and r["threads"] == min(x["threads"] for x in by_size)]
     copies = {(r["case"], r["threads"]): r["median"] for r in results if r["peer"] == "copy"}
-    shares = [{**r, "share": copies[r["case"], r["threads"]] / r["median"]} for r in by_size if (r["case"], r["threads"]) in copies]
+    shares = [
+        {**r, "share": copies[r["case"], r["threads"]] / r["median"]} for r in by_size
+        if r["peer"] != "copy" and (r["case"], r["threads"]) in copies
+    ]
     return [
         _lines(folder / "time.png", by_size, lambda r: r["median"] / r["elements"] * 1e9, "ns an element, forward and backward", scale="log"),
         _lines(folder / "memory.png", in_memory, lambda r: r["peak_bytes"] / (4 * r["elements"]), "peak memory beyond the inputs, in predictions"),
@@ -51,17 +54,18 @@ def plot(results, folder):
 def _lines(path, results, value, label, scale="linear"):
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    colors = {peer: f"C{i}" for i, peer in enumerate(("fused", "ppdet", "torch", "torch.compile", "copy"))}
     for peer, threads in sorted({(r["peer"], r["threads"]) for r in results}):
         points = sorted((r["elements"], value(r)) for r in results if (r["peer"], r["threads"]) == (peer, threads))
         name = "20 bytes an element" if peer == "copy" else peer
-        axes.plot(*zip(*points), marker="o", linestyle="-" if threads == 1 else "--", label=f"{name}, {threads} thread{'s' if threads > 1 else ''}")
+        axes.plot(*zip(*points), color=colors[peer], marker="o", linestyle="-" if threads == 1 else "--", label=f"{name}, {threads} thread{'s' if threads > 1 else ''}")
     axes.set(xscale="log", yscale=scale, xlabel="elements", ylabel=label)
     if scale == "linear":
         axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     if results:
-        axes.legend(fontsize="small")
+        figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return path
