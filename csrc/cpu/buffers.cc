@@ -1,7 +1,9 @@
 #include "buffers.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
@@ -14,13 +16,18 @@ constexpr size_t kHugePage = size_t(2) << 20;
 // The size of a buffer is kept in a page in front of it, so that the buffer itself begins on a huge page.
 constexpr size_t kHeader = 4096;
 
+size_t machine_memory() {
+  const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  return pages > 0 && size > 0 ? static_cast<size_t>(pages) * static_cast<size_t>(size) : 0;
+}
+
 struct Cache {
   std::mutex mutex;
   std::vector<void*> free;  // least recently freed first
   size_t bytes = 0;
   size_t limit = [] {
-    const char* value = std::getenv("PADDLE_VFL_CACHE_MB");
-    return (value == nullptr ? size_t(256) : std::strtoull(value, nullptr, 10)) << 20;
+    if (const char* value = std::getenv("PADDLE_VFL_CACHE_MB")) return static_cast<size_t>(std::strtoull(value, nullptr, 10)) << 20;
+    return std::max(size_t(256) << 20, machine_memory() / 16);
   }();
 };
 
@@ -83,6 +90,9 @@ void release_buffer(void* buffer) {
     unmap(free.front());
     free.erase(free.begin());
   }
+#ifdef MADV_FREE
+  madvise(buffer, size, MADV_FREE);  // the system may take the pages back if it runs short of memory
+#endif
   free.push_back(buffer);
   cache().bytes += size;
 }

@@ -2,61 +2,61 @@
 // in namespace VFL_ISA.
 //
 // The rows are cut into tiles of at most kTile elements: whole rows, or parts of one row where a row is longer. A tile's operands
-// are used where they lie if they have the type that is computed in, and are converted into the first-level cache otherwise.
+// are used where they lie; those that have neither the type of the predictions nor that which is computed in are converted into
+// the first-level cache before.
 #include <algorithm>
+#include <type_traits>
 
 #include "../varifocal_math.h"
-#include "convert.h"
 #include "simd.h"
+#include "storage.h"
 
 namespace paddle_vfl {
 namespace VFL_ISA {
 
 constexpr int kTile = 512;
 
-template <class T>
-using TileFunction = void (*)(int n, const T* x, const T* q, const T* y, const T* upstream, const Coefficients<Simd<T>>& c, T* out);
+// T is computed in, P holds the predictions, Q the targets and masks.
+// out: the loss, a T, or the gradient, a P if kGrad, of n elements; the operands that kElements or kGrad leave out may be null.
+template <class T, class P, class Q>
+using TileFunction = void (*)(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c, void* out);
 
-// out = loss, or gradient if kGrad, of n elements; the operands that kElements or kGrad leave out may be null
-template <class T, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
-void compute_tile(int n, const T* x, const T* q, const T* y, const T* upstream, const Coefficients<Simd<T>>& c, T* out) {
+template <class T, class P, class Q, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
+void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c, void* result) {
   using B = Simd<T>;
   using V = typename B::V;
+  using Out = std::conditional_t<kGrad, P, T>;
   constexpr bool kReadsQ = kElements != Elements::kBackground, kReadsY = kElements == Elements::kMasked;
+  Out* const out = static_cast<Out*>(result);
+  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream, Out* out) __attribute__((always_inline)) {
+    const V vq = kReadsQ ? load<T>(q) : V{};
+    const V vy = kReadsY ? load<T>(y) : V{};
+    const V vu = kGrad ? load<T>(upstream) : V{};
+    store<T>(out, varifocal<B, kLogits, kSquare, kElements, kGrad>(load<T>(x), vq, vy, vu, c));
+  };
   int i = 0;
-  for (; i + B::kLanes <= n; i += B::kLanes) {
-    const V vq = kReadsQ ? B::load(q + i) : V{};
-    const V vy = kReadsY ? B::load(y + i) : V{};
-    const V vu = kGrad ? B::load(upstream + i) : V{};
-    B::store(out + i, varifocal<B, kLogits, kSquare, kElements, kGrad>(B::load(x + i), vq, vy, vu, c));
-  }
-  if (i < n) {
-    const size_t bytes = (n - i) * sizeof(T);
-    V vx{}, vq{}, vy{}, vu{};
-    std::memcpy(&vx, x + i, bytes);
-    if (kReadsQ) std::memcpy(&vq, q + i, bytes);
-    if (kReadsY) std::memcpy(&vy, y + i, bytes);
-    if (kGrad) std::memcpy(&vu, upstream + i, bytes);
-    const V v = varifocal<B, kLogits, kSquare, kElements, kGrad>(vx, vq, vy, vu, c);
-    std::memcpy(out + i, &v, bytes);
+  for (; i + B::kLanes <= n; i += B::kLanes) 
+    vector_at(x + i, kReadsQ ? q + i : q, kReadsY ? y + i : y, kGrad ? upstream + i : upstream, out + i);
+  if (const int rest = n - i) {
+    P last_x[B::kLanes] = {};
+    Q last_q[B::kLanes] = {}, last_y[B::kLanes] = {};
+    T last_upstream[B::kLanes] = {};
+    Out last_out[B::kLanes];
+    std::memcpy(last_x, x + i, rest * sizeof(P));
+    if (kReadsQ) std::memcpy(last_q, q + i, rest * sizeof(Q));
+    if (kReadsY) std::memcpy(last_y, y + i, rest * sizeof(Q));
+    if (kGrad) std::memcpy(last_upstream, upstream + i, rest * sizeof(T));
+    vector_at(last_x, last_q, last_y, last_upstream, last_out);
+    std::memcpy(out + i, last_out, rest * sizeof(Out));
   }
 }
 
-template <class T, bool kGrad, Elements kElements>
-TileFunction<T> select_tile_function(const Problem& problem) {
+template <class T, class P, class Q, bool kGrad, Elements kElements>
+TileFunction<T, P, Q> select_tile_function(const Problem& problem) {
   const bool square = problem.gamma == 2;
   if (problem.use_sigmoid)
-    return square ? compute_tile<T, true, true, kElements, kGrad> : compute_tile<T, true, false, kElements, kGrad>;
-  return square ? compute_tile<T, false, true, kElements, kGrad> : compute_tile<T, false, false, kElements, kGrad>;
-}
-
-template <class T, bool kGrad>
-TileFunction<T> select_tile_function(const Problem& problem, TargetKind kind) {
-  switch (kind) {
-    case TargetKind::kDense: return select_tile_function<T, kGrad, Elements::kDense>(problem);
-    case TargetKind::kMasked: return select_tile_function<T, kGrad, Elements::kMasked>(problem);
-    default: return select_tile_function<T, kGrad, Elements::kBackground>(problem);
-  }
+    return square ? compute_tile<T, P, Q, true, true, kElements, kGrad> : compute_tile<T, P, Q, true, false, kElements, kGrad>;
+  return square ? compute_tile<T, P, Q, false, true, kElements, kGrad> : compute_tile<T, P, Q, false, false, kElements, kGrad>;
 }
 
 // The sum in an order that depends on n alone.
@@ -83,17 +83,21 @@ struct Tile {
   int rows, columns;
 };
 
-template <class T, bool kGrad>
+// P holds the predictions, Q the targets and masks: P if all of them have that type, or T, to which they are converted.
+template <class T, class P, class Q, bool kGrad>
 class Pass {
+  using Out = std::conditional_t<kGrad, P, T>;
+
  public:
   Pass(const Problem& problem, Array grad_loss, void* out)
-      : problem_(problem),
-        grad_loss_(grad_loss),
-        out_(out),
-        out_type_(kGrad ? problem.pred.type : (sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32)),
-        coefficients_(problem),
-        compute_(select_tile_function<T, kGrad>(problem, problem.kind)),
-        compute_positives_(select_tile_function<T, kGrad>(problem, TargetKind::kDense)) {}
+      : problem_(problem), grad_loss_(grad_loss), out_(static_cast<Out*>(out)), coefficients_(problem) {
+    switch (problem.kind) {
+      case TargetKind::kDense: compute_ = select_tile_function<T, P, Q, kGrad, Elements::kDense>(problem); break;
+      case TargetKind::kMasked: compute_ = select_tile_function<T, P, Q, kGrad, Elements::kMasked>(problem); break;
+      case TargetKind::kPair: compute_ = select_tile_function<T, P, Q, kGrad, Elements::kBackground>(problem); break;
+    }
+    compute_positives_ = select_tile_function<T, T, T, kGrad, Elements::kDense>(problem);
+  }
 
   void run(int64_t begin, int64_t end) {
     const int64_t classes = problem_.classes;
@@ -101,99 +105,122 @@ class Pass {
       const int64_t step = kTile / std::max<int64_t>(classes, 1);
       for (int64_t row = begin; row < end; row += step) {
         const Tile tile{row, 0, static_cast<int>(std::min(step, end - row)), static_cast<int>(classes)};
-        const T* loss = compute(tile);
-        if (!kGrad && problem_.reduce_rows)
-          for (int r = 0; r < tile.rows; ++r) static_cast<T*>(out_)[row + r] = sum(loss + r * classes, tile.columns);
+        compute(tile);
+        if (sums())
+          for (int r = 0; r < tile.rows; ++r) set_number(out_[row + r], sum(loss_ + r * classes, tile.columns));
       }
     } else {
       for (int64_t row = begin; row < end; ++row) {
         T total = 0;
         for (int64_t column = 0; column < classes; column += kTile) {
           const Tile tile{row, column, 1, static_cast<int>(std::min<int64_t>(kTile, classes - column))};
-          const T* loss = compute(tile);
-          if (!kGrad && problem_.reduce_rows) total += sum(loss, tile.columns);
+          compute(tile);
+          if (sums()) total += sum(loss_, tile.columns);
         }
-        if (!kGrad && problem_.reduce_rows) static_cast<T*>(out_)[row] = total;
+        if (sums()) set_number(out_[row], total);
       }
     }
   }
 
  private:
-  // The tile's results, which are also in out_ unless they are a loss that is going to be summed.
-  const T* compute(const Tile& tile) {
+  // whether the results are row sums of the loss
+  bool sums() const { return !kGrad && problem_.reduce_rows; }
+
+  // The tile's results into out_, or into loss_ if they are going to be summed.
+  void compute(const Tile& tile) {
     const int n = tile.rows * tile.columns;
     const int64_t offset = tile.row * problem_.classes + tile.column;
-    const T* x = operand(problem_.pred, offset, n, x_);
-    const T* q = problem_.kind == TargetKind::kPair ? nullptr : operand(problem_.target, offset, n, q_);
-    const T* y = problem_.kind == TargetKind::kMasked ? operand(problem_.label, offset, n, y_) : nullptr;
+    const P* x = static_cast<const P*>(problem_.pred.data) + offset;
+    const Q* q = problem_.kind == TargetKind::kPair ? nullptr : operand(problem_.target, offset, n, q_);
+    const Q* y = problem_.kind == TargetKind::kMasked ? operand(problem_.label, offset, n, y_) : nullptr;
     const T* upstream = kGrad ? upstream_of(tile, offset, n) : nullptr;
-    const bool keep = !kGrad && problem_.reduce_rows;
-    const bool direct = !keep && out_type_ == own_type();
-    T* out = direct ? static_cast<T*>(out_) + offset : result_;
+    Out* out = out_ + offset;
+    if constexpr (!kGrad) out = sums() ? loss_ : out;
     compute_(n, x, q, y, upstream, coefficients_, out);
     if (problem_.kind == TargetKind::kPair) compute_positives(tile, x, upstream, out);
-    if (!keep && !direct) narrow(out, n, out_type_, out_, offset);
-    return out;
   }
 
-  // Where the tile's elements lie as T: in place, or converted into the buffer.
-  const T* operand(Array array, int64_t offset, int n, T* buffer) {
-    if (array.type == own_type()) return static_cast<const T*>(array.data) + offset;
+  // Where the elements lie as Q: in place, or converted into the buffer.
+  const Q* operand(Array array, int64_t offset, int n, T* buffer) {
+    if constexpr (std::is_same_v<Q, T>) {
+      return as_computed(array, offset, n, buffer);
+    } else {
+      return static_cast<const Q*>(array.data) + offset;
+    }
+  }
+
+  const T* as_computed(Array array, int64_t offset, int n, T* buffer) {
+    if (array.type == (sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32)) return static_cast<const T*>(array.data) + offset;
     widen(array, offset, n, buffer);
     return buffer;
   }
 
   // The gradient of the loss for each element of the tile.
   const T* upstream_of(const Tile& tile, int64_t offset, int n) {
-    if (!problem_.reduce_rows) return operand(grad_loss_, offset, n, upstream_);
-    const T* row_grad = operand(grad_loss_, tile.row, tile.rows, row_grad_);
+    if (!problem_.reduce_rows) return as_computed(grad_loss_, offset, n, upstream_);
+    const T* row_grad = as_computed(grad_loss_, tile.row, tile.rows, row_grad_);
+    const auto all_are = [&](T value) { return std::all_of(row_grad, row_grad + tile.rows, [=](T g) { return g == value; }); };
+    // after a sum or a mean all rows have the same gradient, which the last tile has left in the buffer
+    if (n <= filled_ && all_are(upstream_[0])) return upstream_;
     for (int r = 0; r < tile.rows; ++r) std::fill_n(upstream_ + r * tile.columns, tile.columns, row_grad[r]);
+    filled_ = all_are(row_grad[0]) ? n : 0;
     return upstream_;
   }
 
   // Pair targets: the tile was computed as background; compute the few elements that have a score once more, together.
-  void compute_positives(const Tile& tile, const T* x, const T* upstream, T* out) {
+  void compute_positives(const Tile& tile, const P* x, const T* upstream, Out* out) {
     int count = 0;
     for (int r = 0; r < tile.rows; ++r) {
       const int64_t label = class_of(problem_.label, tile.row + r);
-      if (label < 0 || label >= problem_.classes || label < tile.column || label >= tile.column + tile.columns) continue;
+      if (label < tile.column || label >= tile.column + tile.columns) continue;
       const int at = r * tile.columns + static_cast<int>(label - tile.column);
       place_[count] = at;
-      gathered_x_[count] = x[at];
-      widen(problem_.target, tile.row + r, 1, q_ + count);
+      gathered_x_[count] = to_number(x[at]);
+      widen(problem_.target, tile.row + r, 1, gathered_q_ + count);
       if (kGrad) gathered_upstream_[count] = upstream[at];
       ++count;
     }
     if (count == 0) return;
-    compute_positives_(count, gathered_x_, q_, nullptr, gathered_upstream_, coefficients_, gathered_out_);
-    for (int i = 0; i < count; ++i) out[place_[i]] = gathered_out_[i];
+    compute_positives_(count, gathered_x_, gathered_q_, nullptr, gathered_upstream_, coefficients_, gathered_out_);
+    for (int i = 0; i < count; ++i) set_number(out[place_[i]], gathered_out_[i]);
   }
-
-  static constexpr DType own_type() { return sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32; }
 
   const Problem& problem_;
   const Array grad_loss_;
-  void* const out_;
-  const DType out_type_;
+  Out* const out_;
   const Coefficients<Simd<T>> coefficients_;
-  const TileFunction<T> compute_, compute_positives_;
-  alignas(64) T x_[kTile], q_[kTile], y_[kTile], upstream_[kTile], row_grad_[kTile], result_[kTile];
-  T gathered_x_[kTile], gathered_upstream_[kTile], gathered_out_[kTile];
+  TileFunction<T, P, Q> compute_;
+  TileFunction<T, T, T> compute_positives_;
+  int filled_ = 0;  // elements at the head of upstream_ that hold one value
+  alignas(64) T q_[kTile], y_[kTile], upstream_[kTile], row_grad_[kTile], loss_[kTile];
+  T gathered_x_[kTile], gathered_q_[kTile], gathered_upstream_[kTile], gathered_out_[kTile];
   int place_[kTile];
 };
 
-void forward(const Problem& problem, void* loss, int64_t begin, int64_t end) {
-  if (problem.pred.type == DType::kFloat64)
-    Pass<double, false>(problem, {}, loss).run(begin, end);
-  else
-    Pass<float, false>(problem, {}, loss).run(begin, end);
+template <class T, class P, bool kGrad>
+void run(const Problem& problem, Array grad_loss, void* out, int64_t begin, int64_t end) {
+  if constexpr (sizeof(P) != sizeof(T)) {
+    const bool pair = problem.kind == TargetKind::kPair, dense = problem.kind == TargetKind::kDense;
+    if (!pair && problem.target.type == problem.pred.type && (dense || problem.label.type == problem.pred.type))
+      return Pass<T, P, P, kGrad>(problem, grad_loss, out).run(begin, end);
+  }
+  Pass<T, P, T, kGrad>(problem, grad_loss, out).run(begin, end);
 }
 
+template <bool kGrad>
+void run(const Problem& problem, Array grad_loss, void* out, int64_t begin, int64_t end) {
+  switch (problem.pred.type) {
+    case DType::kFloat64: return run<double, double, kGrad>(problem, grad_loss, out, begin, end);
+    case DType::kFloat16: return run<float, Float16, kGrad>(problem, grad_loss, out, begin, end);
+    case DType::kBFloat16: return run<float, BFloat16, kGrad>(problem, grad_loss, out, begin, end);
+    default: return run<float, float, kGrad>(problem, grad_loss, out, begin, end);
+  }
+}
+
+void forward(const Problem& problem, void* loss, int64_t begin, int64_t end) { run<false>(problem, {}, loss, begin, end); }
+
 void backward(const Problem& problem, Array grad_loss, void* grad_pred, int64_t begin, int64_t end) {
-  if (problem.pred.type == DType::kFloat64)
-    Pass<double, true>(problem, grad_loss, grad_pred).run(begin, end);
-  else
-    Pass<float, true>(problem, grad_loss, grad_pred).run(begin, end);
+  run<true>(problem, grad_loss, grad_pred, begin, end);
 }
 
 }  // namespace VFL_ISA

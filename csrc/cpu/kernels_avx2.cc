@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #pragma GCC target("avx2,fma,f16c")
 #define VFL_ISA avx2
 #define VFL_VECTOR_BYTES 32
-#define VFL_F16C
 #include "kernels.inl"
 #endif
