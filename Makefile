@@ -1,12 +1,15 @@
 # make demo             train, evaluate and draw: about five minutes on two cores
 # make test             the test suite; with PPDET_SRC=FOLDER against a checkout of PaddleDetection
 # make test-paddle26    the quick tests on Paddle 2.6 (Python 3.9 to 3.12), installed as a package
+# make cuda-check       compile the CUDA kernels for every architecture: no warnings, no spills; registers of each kernel
+# make cuda-build-check the whole extension against a CUDA build of Paddle, and the operator's tests on the CPU; needs no GPU
 # make lock             pin requirements/lock*.txt anew
 # make clean            remove what the others made
 
 PYTHON ?= python3
 VENV ?= .venv
 VENV26 := $(VENV)-paddle26
+VENV_CUDA := $(VENV)-cuda
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 # Paddle warns of any number but 1, though its operators do use it
 export OMP_NUM_THREADS ?= $(CORES)
@@ -20,7 +23,7 @@ LOCK := requirements/lock.txt
 endif
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test test-paddle26 lock clean
+.PHONY: demo test test-paddle26 cuda-check cuda-build-check lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
@@ -53,6 +56,25 @@ $(VENV26)/built: $(VENV26)/installed $(SOURCES) $(shell find paddle_vfl -name '*
 	DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV26)/build.cfg $(VENV26)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
+cuda-check:
+	$(PYTHON) tools/cuda_check.py
+
+$(VENV_CUDA)/installed: requirements/lock-paddle26.txt
+	@PYTHON="$(PYTHON)" sh tools/check_machine.sh
+	$(PYTHON) -m venv $(VENV_CUDA)
+	sed 's/^paddlepaddle==/paddlepaddle-gpu==/' requirements/lock-paddle26.txt > $(VENV_CUDA)/lock.txt
+	$(VENV_CUDA)/bin/python -m pip install --quiet --no-deps -r $(VENV_CUDA)/lock.txt
+	@touch $@
+
+$(VENV_CUDA)/built: $(VENV_CUDA)/installed $(SOURCES) $(shell find paddle_vfl -name '*.py')
+	@printf '[build]\nbuild_base = build/cuda\n' > $(VENV_CUDA)/build.cfg
+	PADDLE_VFL_CUDA=1 PADDLE_VFL_CUDA_ARCHS="80 90" DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV_CUDA)/build.cfg $(VENV_CUDA)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+cuda-build-check: $(VENV_CUDA)/built
+	cd $(VENV_CUDA) && bin/python -m paddle_vfl info
+	cd $(VENV_CUDA) && bin/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider -m "not slow" $(addprefix $(CURDIR)/tests/,test_varifocal_loss.py test_layer.py test_runtime.py test_execution_modes.py)
+
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.9 --override requirements/overrides.txt --no-header --no-emit-index-url --no-annotate
 lock: $(VENV)/built
 	$(VENV)/bin/python -m pip install --quiet uv
@@ -61,4 +83,4 @@ lock: $(VENV)/built
 	$(COMPILE) requirements/ppdet-develop.in -c requirements/lock.txt -o requirements/lock-ppdet-develop.txt
 
 clean:
-	rm -rf $(VENV) $(VENV26) build dataset output paddle_vfl/_C*.so *.egg-info
+	rm -rf $(VENV) $(VENV26) $(VENV_CUDA) build dataset output paddle_vfl/_C*.so *.egg-info

@@ -6,6 +6,9 @@
 #include "cpu/buffers.h"
 #include "cpu/kernels.h"
 #include "cpu/threads.h"
+#ifdef VFL_CUDA
+#include "cuda/varifocal_cuda.h"
+#endif
 
 #define VFL_TEXT_(x) #x
 #define VFL_TEXT(x) VFL_TEXT_(x)
@@ -19,6 +22,13 @@ PYBIND11_MODULE(_C, m) {
       "clang " __clang_version__;
 #else
       "g++ " __VERSION__;
+#endif
+#ifdef VFL_CUDA
+  m.attr("cuda_version") = paddle_vfl::cuda_version();
+  m.attr("cuda_archs") = VFL_TEXT(VFL_CUDA_ARCHS);
+#else
+  m.attr("cuda_version") = py::none();
+  m.attr("cuda_archs") = py::none();
 #endif
   m.def("isa_list", [] {
     std::vector<std::string> names;

@@ -6,12 +6,15 @@
 //   log1p_unit(V)            log(1 + x) for x in [0, 1]
 //   log(V)                   natural logarithm; -inf at 0, NaN below
 //   pow(V, Exponent)         x^t for x > 0
+//   sqrt(V)                  square root
 //   reciprocal(V)            1 / x
 //   abs(V), negative_abs(V)  |x|, -|x|
 //   at_least(V, T)           max(x, limit)
 //   all(comparison)          whether it holds in every element of the vector
 // NaN passes through all of them but pow.
 #pragma once
+
+#include <cmath>
 
 #include "varifocal.h"
 
@@ -29,10 +32,28 @@ enum class Elements {
   kBackground,  // all negative with q = 0; q and y are not read
 };
 
+// x^t for a constant t and x > 0. Multiples of 1/2 from 0 to 8 are computed by products and a square root.
+template <class B>
+class Power {
+ public:
+  explicit Power(double t)
+      : halves_(t >= 0 && t <= 8 && 2 * t == std::nearbyint(2 * t) ? static_cast<int>(2 * t) : -1), exponent_(t) {}
+
+  VFL_INLINE typename B::V operator()(typename B::V x) const {
+    if (halves_ < 0) return B::pow(x, exponent_);
+    typename B::V power = typename B::V{} + typename B::T(1);
+    for (int i = halves_; i > 1; i -= 2) power *= x;
+    return halves_ & 1 ? power * B::sqrt(x) : power;
+  }
+
+ private:
+  int halves_;
+  typename B::Exponent exponent_;
+};
+
 template <class B>
 struct Coefficients {
   using T = typename B::T;
-  using Exponent = typename B::Exponent;
 
   explicit Coefficients(const Problem& problem)
       : alpha(static_cast<T>(problem.alpha)),
@@ -40,13 +61,13 @@ struct Coefficients {
         positive_q(problem.iou_weighted ? T(1) : T(0)),
         positive_1(problem.iou_weighted ? T(0) : T(1)),
         power_at_0(problem.gamma == 0 ? T(1) : T(0)),
-        exponent(problem.gamma - 1) {}
+        power(problem.gamma - 1) {}
 
   T alpha;
   T slope;                   // alpha gamma
   T positive_q, positive_1;  // the weight of a positive is positive_q q + positive_1
   T power_at_0;              // 0^gamma
-  Exponent exponent;         // gamma - 1
+  Power<B> power;            // x^(gamma - 1)
 };
 
 // Binary cross entropy of a prediction against q, and what its derivative needs.
@@ -112,7 +133,7 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
     // weight = alpha |d|^gamma, steep = alpha gamma |d|^(gamma-1) sign(d); both 0 at d = 0 unless gamma = 0
     const V m = kElements == Elements::kDense ? B::abs(d) : d;
     const auto nonzero = m > T(0);
-    const V power = B::pow(m, c.exponent);
+    const V power = c.power(m);
     const V weight = c.alpha * (nonzero ? m * power : V{} + c.power_at_0);
     if constexpr (kGrad) {
       V steep = nonzero ? c.slope * power : V{};

@@ -10,6 +10,9 @@
 
 #include "cpu/buffers.h"
 #include "cpu/kernels.h"
+#ifdef VFL_CUDA
+#include "cuda/varifocal_cuda.h"
+#endif
 #include "paddle/extension.h"
 #include "spmd_rule.h"
 #include "varifocal.h"
@@ -80,7 +83,31 @@ paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const T
 }
 
 void check_device(const Tensor& pred) {
-  PD_CHECK(pred.is_cpu(), "this build of paddle_vfl has no kernel for the device of pred");
+#ifdef VFL_CUDA
+  PD_CHECK(pred.is_cpu() || pred.is_gpu(), "pred: expected a tensor on the CPU or on an NVIDIA GPU");
+#else
+  PD_CHECK(pred.is_cpu(), "pred is not on the CPU, and this build of paddle_vfl has CPU kernels only: build it again with CUDA "
+                          "(python -m paddle_vfl info)");
+#endif
+}
+
+void run_forward(const paddle_vfl::Problem& problem, const Tensor& pred, Tensor& loss) {
+#ifdef VFL_CUDA
+  if (pred.is_gpu()) return paddle_vfl::forward_cuda(problem, loss.data(), pred.place().GetDeviceId(), pred.stream());
+#endif
+  paddle_vfl::forward_cpu(problem, loss.data());
+}
+
+void run_backward(const paddle_vfl::Problem& problem, const Tensor& pred, const Tensor& grad_loss, Tensor& grad_pred) {
+#ifdef VFL_CUDA
+  if (pred.is_gpu()) {
+    // what the forward pass returned, so nothing else comes back
+    const DataType expected = problem.pred.type == paddle_vfl::DType::kFloat64 ? DataType::FLOAT64 : DataType::FLOAT32;
+    PD_CHECK(grad_loss.dtype() == expected, "grad_loss: expected the dtype of the loss");
+    return paddle_vfl::backward_cuda(problem, grad_loss.data(), grad_pred.data(), pred.place().GetDeviceId(), pred.stream());
+  }
+#endif
+  paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
 }
 
 DataType loss_dtype(DataType pred) { return pred == DataType::FLOAT64 ? pred : DataType::FLOAT32; }
@@ -93,13 +120,13 @@ std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tens
   // a row without classes has the loss 0
   Tensor loss = problem.classes == 0 ? paddle::full(shape, 0, loss_dtype(pred.dtype()), pred.place())
                                      : paddle::empty(shape, loss_dtype(pred.dtype()), pred.place());
-  if (problem.rows > 0) paddle_vfl::forward_cpu(problem, loss.data());
+  if (problem.rows > 0) run_forward(problem, pred, loss);
   return {loss};
 }
 
 Tensor empty_gradient(const Tensor& pred) {
   const size_t bytes = pred.numel() * phi::SizeOf(pred.dtype());
-  void* const buffer = bytes < paddle_vfl::kLeastBuffer ? nullptr : paddle_vfl::acquire_buffer(bytes);
+  void* const buffer = !pred.is_cpu() || bytes < paddle_vfl::kLeastBuffer ? nullptr : paddle_vfl::acquire_buffer(bytes);
   if (buffer == nullptr) return paddle::empty(pred.shape(), pred.dtype(), pred.place());
   return paddle::from_blob(buffer, pred.shape(), pred.dtype(), phi::DataLayout::NCHW, pred.place(), paddle_vfl::release_buffer);
 }
@@ -108,9 +135,10 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Ten
                              bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha, const std::string& gamma) {
   check_device(pred);
   const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
+  PD_CHECK(grad_loss.place() == pred.place(), "pred and grad_loss are on different devices");
   PD_CHECK(grad_loss.shape() == (reduce_rows ? without_classes(pred.shape()) : pred.shape()), "the shape of the loss gradient does not fit that of pred");
   Tensor grad_pred = empty_gradient(pred);
-  if (problem.rows > 0) paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
+  if (problem.rows > 0) run_backward(problem, pred, grad_loss, grad_pred);
   return {grad_pred};
 }
 

@@ -40,7 +40,8 @@ def build_info():
     Returns:
         dict: ``version``; ``paddle_built`` and ``paddle_running``, Paddle's version at build time and now; ``compiler``;
         ``isa_compiled``, instruction sets compiled in, best first; ``isa``, the one in use (chosen by the machine, or by
-        ``PADDLE_VFL_ISA``); ``cuda`` and ``cuda_archs``, None in a build without CUDA.
+        ``PADDLE_VFL_ISA``); ``cuda``, the version of CUDA built with, and ``cuda_archs``, GPU architectures: None in a build
+        without CUDA.
     """
     return {
         "version": __version__,
@@ -49,6 +50,6 @@ def build_info():
         "compiler": extension.compiler,
         "isa_compiled": extension.isa_list(),
         "isa": extension.get_isa(),
-        "cuda": None,
-        "cuda_archs": None,
+        "cuda": extension.cuda_version,
+        "cuda_archs": extension.cuda_archs,
     }

@@ -16,6 +16,7 @@ __all__ = ["varifocal_loss", "VarifocalLoss"]
 REDUCTIONS = ("none", "row", "sum", "mean")
 _FLOATS = ("float32", "float64", "float16", "bfloat16")
 _INTEGERS = ("int32", "int64")
+_HAS_GPUS = paddle.is_compiled_with_cuda()
 
 
 def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduction="none"):
@@ -185,8 +186,9 @@ def _check_pair(pred, target, label):
         label = label.cast("int64")
     _check_tensor("target[1], the scores,", score, _FLOATS)
     shape = list(pred.shape)[:-1]
-    _check_shape("target[0], the class labels,", label, shape, pred)
-    _check_shape("target[1], the scores,", score, shape, pred)
+    for name, tensor in (("target[0], the class labels,", label), ("target[1], the scores,", score)):
+        _check_shape(name, tensor, shape, pred)
+        _check_device(name, tensor, pred)
     return label, score
 
 
@@ -194,9 +196,11 @@ def _check_dense(pred, target, label):
     _check_tensor("pred", pred, _FLOATS)
     _check_tensor("target", target, _FLOATS)
     _check_shape("target", target, list(pred.shape), pred)
+    _check_device("target", target, pred)
     if label is not None:
         _check_tensor("label", label)
         _check_shape("label", label, list(pred.shape), pred)
+        _check_device("label", label, pred)
 
 
 def _check_tensor(name, value, dtypes=None):
@@ -213,6 +217,11 @@ def _check_shape(name, tensor, expected, pred):
     # -1 is a dimension that a static program does not know yet
     if len(shape) != len(expected) or any(a != b for a, b in zip(shape, expected) if a >= 0 and b >= 0):
         raise ValueError(f"{name} has shape {shape}, expected {expected} for pred of shape {list(pred.shape)}")
+
+
+def _check_device(name, tensor, pred):
+    if _HAS_GPUS and paddle.in_dynamic_mode() and str(tensor.place) != str(pred.place):
+        raise ValueError(f"{name} is on {tensor.place}, expected {pred.place}, where pred is")
 
 
 def _check_factor(name, value):

@@ -1,5 +1,6 @@
 """The function: values, gradients, dtypes, shapes and messages."""
 import itertools
+import sys
 
 import numpy as np
 import oracle
@@ -352,3 +353,15 @@ ROW, LABEL = paddle.zeros([3]), paddle.zeros([3], dtype="int64")
 def test_bad_input_is_named(error, message, args, options):
     with pytest.raises(error, match=message):
         varifocal_loss(*args, **options)
+
+
+def test_tensors_on_different_devices_are_named(monkeypatch):
+    """A build of Paddle without GPUs has no second device: stand-ins with places take the tensors' part."""
+    from types import SimpleNamespace
+
+    module = sys.modules["paddle_vfl.varifocal_loss"]  # the package has the function under that name
+    monkeypatch.setattr(module, "_HAS_GPUS", True)
+    pred, target = SimpleNamespace(place="Place(gpu:0)"), SimpleNamespace(place="Place(cpu)")
+    module._check_device("pred", pred, pred)
+    with pytest.raises(ValueError, match=r"target is on Place\(cpu\), expected Place\(gpu:0\), where pred is"):
+        module._check_device("target", target, pred)

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <limits>
 
+#include "../polynomials.h"
 #include "native.h"
-#include "polynomials.h"
 
 namespace paddle_vfl {
 namespace VFL_ISA {
@@ -51,14 +51,12 @@ struct Simd {
   typedef T V __attribute__((vector_size(VFL_VECTOR_BYTES)));
   typedef Int I __attribute__((vector_size(VFL_VECTOR_BYTES)));
 
-  // A constant power t. Multiples of 1/2 from 0 to 8 are computed by products and a square root; for the others t is split in two.
+  // A constant exponent, split in two for precision.
   struct Exponent {
     explicit Exponent(double t)
-        : halves(t >= 0 && t <= 8 && 2 * t == std::nearbyint(2 * t) ? static_cast<int>(2 * t) : -1),
-          high(static_cast<T>(std::nearbyint(t * F::kSplit) / F::kSplit)),
+        : high(static_cast<T>(std::nearbyint(t * F::kSplit) / F::kSplit)),
           low(static_cast<T>(t - high)),
           full(static_cast<T>(t)) {}
-    int halves;
     T high, low, full;
   };
 
@@ -74,6 +72,7 @@ struct Simd {
   static VFL_INLINE V abs(V x) { return from_bits(bits(x) & std::numeric_limits<Int>::max()); }
   static VFL_INLINE V negative_abs(V x) { return from_bits(bits(x) | std::numeric_limits<Int>::min()); }
   static VFL_INLINE V at_least(V x, T limit) { return native::at_least(x, V{} + limit); }
+  static VFL_INLINE V sqrt(V x) { return native::sqrt(x); }
   static VFL_INLINE V reciprocal(V x) { return native::reciprocal(x); }
   // whether a comparison holds in every lane
   static VFL_INLINE bool all(I comparison) { return native::all(comparison); }
@@ -109,11 +108,6 @@ struct Simd {
   }
 
   static VFL_INLINE V pow(V x, const Exponent& t) {
-    if (t.halves >= 0) {
-      V power = V{} + T(1);
-      for (int i = t.halves; i > 1; i -= 2) power *= x;
-      return t.halves & 1 ? power * native::sqrt(x) : power;
-    }
     // 2^y with y = t log2(x). The product of the exponent of x with the high part of t is exact, so that the error is that of
     // the fraction, not that of y.
     V exponent, f;

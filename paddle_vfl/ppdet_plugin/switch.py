@@ -2,6 +2,9 @@
 import functools
 import logging
 
+import paddle
+
+from .._ops import extension
 from .._version import __version__
 from . import functions, loss_class, static_methods, version_fixes
 from .config_check import check_module
@@ -52,6 +55,11 @@ def enable():
 
         _patches.set_name("create", workspace.create, _checked(workspace.create))
         _switch(fixes)
+        if paddle.is_compiled_with_cuda() and extension.cuda_version is None:
+            logger.warning(
+                "paddle_vfl was built without CUDA: the loss works on the CPU and raises an error for tensors on a GPU. To train on GPUs, "
+                "install a CUDA toolkit and build paddle_vfl again, or leave it off"
+            )
     except BaseException:
         disable()
         raise

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import paddle_vfl
+from paddle_vfl._ops import extension
 
 
 def snapshot():
@@ -104,6 +105,14 @@ def test_status_names_the_call_sites_of_newer_ppdets():
         "DETRLoss: varifocal_loss_with_logits", "DINOLoss: varifocal_loss_with_logits", "MaskDINOLoss: varifocal_loss_with_logits",
         "PPYOLOEInsHead._varifocal_loss",
     }
+
+
+def test_a_build_without_cuda_under_a_paddle_with_it_is_warned_of(caplog, monkeypatch):
+    monkeypatch.setattr(paddle, "is_compiled_with_cuda", lambda: True)
+    monkeypatch.setattr(extension, "cuda_version", None)
+    with caplog.at_level("WARNING", logger="paddle_vfl"):
+        paddle_vfl.enable()
+    assert "build paddle_vfl again, or leave it off" in caplog.text
 
 
 def test_the_log_says_once_what_was_switched(caplog):

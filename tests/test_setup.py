@@ -1,0 +1,31 @@
+"""What setup.py says about CUDA."""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import paddle
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def setup(environment):
+    done = subprocess.run([sys.executable, "setup.py", "--version"], cwd=ROOT, env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(paddle.is_compiled_with_cuda(), reason="Paddle has CUDA")
+@pytest.mark.parametrize("value, message", [
+    ("1", "PADDLE_VFL_CUDA=1, but the installed Paddle .* is a CPU build"),
+    ("yes", "PADDLE_VFL_CUDA is 'yes', expected 0 or 1"),
+])
+def test_a_wish_for_cuda_that_cannot_be_met_is_an_error(value, message):
+    status, errors = setup({"PADDLE_VFL_CUDA": value})
+    assert status == 1 and re.search(message, errors) and "Traceback" not in errors
+
+
+@pytest.mark.skipif(paddle.is_compiled_with_cuda(), reason="Paddle has CUDA")
+@pytest.mark.parametrize("value", ["", "0"])
+def test_a_cpu_build_needs_no_word(value):
+    assert setup({"PADDLE_VFL_CUDA": value})[0] == 0

@@ -1,0 +1,62 @@
+"""Compile the CUDA kernels for every architecture: ``python tools/cuda_check.py [ARCH ...]``.
+
+Fails on a warning, and on a kernel that spills registers or keeps a stack frame. Prints the registers of the kernels: smallest and
+largest number of each kind.
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ARCHS = ["75", "80", "86", "89", "90", "100", "120"]
+SOURCES = sorted((Path(__file__).resolve().parents[1] / "csrc" / "cuda").glob("*.cu"))
+
+
+def compile(source, arch):
+    """(registers of each kernel as {(kernel, dtype): [numbers]}, complaints) of one file."""
+    flags = ["-std=c++17", "-O3", f"-gencode=arch=compute_{arch},code=sm_{arch}", "-Xptxas=-v", "-Xcompiler=-Wall,-Wextra", "--Werror=all-warnings"]
+    done = subprocess.run(["nvcc", *flags, "-c", str(source), "-o", os.devnull], capture_output=True, text=True)
+    if done.returncode != 0:
+        return {}, [f"{source.name}, sm_{arch}: {done.stderr[:4000]}"]
+    registers, complaints = collections.defaultdict(list), []
+    kernel = None
+    for line in done.stderr.splitlines():
+        if found := re.search(r"Compiling entry function '(\w+)'", line):
+            kernel = re.search(r"(elementwise|sum_tiles|sum_rows)", found[1])[1]
+        elif found := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", line):
+            if any(int(number) for number in found.groups()):
+                complaints.append(f"{source.name}, sm_{arch}, {kernel}: {line.strip()}")
+        elif found := re.search(r"Used (\d+) registers", line):
+            registers[kernel, source.stem.replace("kernels_", "")].append(int(found[1]))
+    return registers, complaints
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("arch", nargs="*", default=ARCHS, help="architectures, such as 90 (default: %(default)s)")
+    archs = parser.parse_args().arch
+    if shutil.which("nvcc") is None:
+        sys.exit("there is no nvcc on the PATH")
+    jobs = [(source, arch) for arch in archs for source in SOURCES]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda job: compile(*job), jobs))
+    complaints = [line for _, lines in results for line in lines]
+    table = collections.defaultdict(dict)
+    for (_, arch), (registers, _) in zip(jobs, results):
+        for kernel, numbers in registers.items():
+            table[kernel][arch] = f"{min(numbers)}-{max(numbers)}"
+    print("registers a thread".ljust(24) + "".join(f"sm_{arch}".rjust(9) for arch in archs))
+    for (kernel, dtype), row in sorted(table.items()):
+        print(f"{kernel} {dtype}".ljust(24) + "".join(row.get(arch, "").rjust(9) for arch in archs))
+    if complaints:
+        sys.exit("\n".join(complaints))
+    print(f"{sum(len(n) for r, _ in results for n in r.values())} kernels, no warning, no spill")
+
+
+if __name__ == "__main__":
+    main()
