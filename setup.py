@@ -23,7 +23,7 @@ def cuda_home():
     """The folder of the CUDA toolkit, or None."""
     nvcc = shutil.which("nvcc")
     candidates = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), nvcc and Path(nvcc).resolve().parents[1], "/usr/local/cuda"]
-    return next((str(c) for c in candidates if c and (Path(c) / "bin" / "nvcc").exists()), None)
+    return next((str(c) for c in candidates if c and all((Path(c) / part).exists() for part in ("bin/nvcc", "include/cuda_runtime.h"))), None)
 
 
 # Paddle looks for it when it is imported, and follows no links

@@ -1,0 +1,208 @@
+// Checks of the CPU kernels' use of memory, without Paddle. Prints what went wrong and exits with 1, or is killed.
+//
+//   kernel_checks bounds     every form, dtype, size and instruction set; arrays end, then begin, at pages that may not be touched (under
+//                            AddressSanitizer: in blocks of their exact size)
+//   kernel_checks threads    several threads call the operator at once, while it uses threads of its own
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../../csrc/cpu/kernels.h"
+#include "../../csrc/cpu/threads.h"
+
+using namespace paddle_vfl;
+
+namespace {
+
+int failures = 0;
+
+void fail(const std::string& what) {
+  std::fprintf(stderr, "%s\n", what.c_str());
+  ++failures;
+}
+
+size_t size_of(DType type) { return type == DType::kFloat64 || type == DType::kInt64 ? 8 : type == DType::kFloat32 || type == DType::kInt32 ? 4 : 2; }
+
+// Memory with nothing to be touched around it, filled with 0xff, a NaN of every type.
+class Guarded {
+ public:
+  Guarded(size_t bytes, bool at_end) : bytes_(bytes) {
+#ifdef __SANITIZE_ADDRESS__
+    (void)at_end;
+    data_ = static_cast<char*>(std::malloc(bytes == 0 ? 1 : bytes));
+#else
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), inner = (bytes + page) / page * page;
+    whole_ = inner + 2 * page;
+    base_ = static_cast<char*>(mmap(nullptr, whole_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (base_ == MAP_FAILED || mprotect(base_ + page, inner, PROT_READ | PROT_WRITE) != 0) std::abort();
+    data_ = at_end ? base_ + page + inner - bytes : base_ + page;
+#endif
+    std::memset(data_, 0xff, bytes);
+  }
+  ~Guarded() {
+#ifdef __SANITIZE_ADDRESS__
+    std::free(data_);
+#else
+    munmap(base_, whole_);
+#endif
+  }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+
+  char* data() { return data_; }
+  // whether one element of the type is still as it was filled
+  bool has_poison(DType type) const {
+    const std::vector<char> poison(size_of(type), '\xff');
+    for (size_t i = 0; i < bytes_; i += poison.size())
+      if (std::memcmp(data_ + i, poison.data(), poison.size()) == 0) return true;
+    return false;
+  }
+
+ private:
+  size_t bytes_;
+  char* data_ = nullptr;
+#ifndef __SANITIZE_ADDRESS__
+  char* base_ = nullptr;
+  size_t whole_ = 0;
+#endif
+};
+
+void store(char* to, DType type, double value) {
+  const float narrow = static_cast<float>(value);
+  uint32_t bits;
+  std::memcpy(&bits, &narrow, 4);
+  const uint16_t bfloat = static_cast<uint16_t>(bits >> 16);
+  const uint16_t half = std::fabs(value) < 1e-4 ? 0 : static_cast<uint16_t>(((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13));
+  switch (type) {
+    case DType::kFloat64: std::memcpy(to, &value, 8); break;
+    case DType::kFloat32: std::memcpy(to, &narrow, 4); break;
+    case DType::kFloat16: std::memcpy(to, &half, 2); break;
+    default: std::memcpy(to, &bfloat, 2);
+  }
+}
+
+struct Case {
+  TargetKind kind;
+  DType pred, target;
+  int64_t rows, classes;
+  double gamma;
+  bool use_sigmoid, reduce_rows;
+};
+
+std::string name_of(const Case& c) {
+  return get_isa() + " kind " + std::to_string(int(c.kind)) + " types " + std::to_string(int(c.pred)) + " " + std::to_string(int(c.target)) + " " +
+         std::to_string(c.rows) + " x " + std::to_string(c.classes) + " gamma " + std::to_string(c.gamma) + (c.use_sigmoid ? " logits" : " probabilities") +
+         (c.reduce_rows ? " rows" : " elements");
+}
+
+void check_bounds(const Case& c, bool at_end, std::minstd_rand& random) {
+  const auto uniform = [&] { return double(random()) / double(random.max()); };
+  const bool pair = c.kind == TargetKind::kPair;
+  const size_t elements = static_cast<size_t>(c.rows * c.classes), rows = static_cast<size_t>(c.rows), targets = pair ? rows : elements;
+  const DType label_type = pair ? (c.rows % 2 ? DType::kInt32 : DType::kInt64) : c.target;
+  const DType computed = c.pred == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
+  const size_t results = c.reduce_rows ? rows : elements;
+  Guarded pred(elements * size_of(c.pred), at_end), target(targets * size_of(c.target), at_end), label(targets * size_of(label_type), at_end);
+  Guarded loss(results * size_of(computed), at_end), grad_loss(results * size_of(computed), at_end), grad(elements * size_of(c.pred), at_end);
+  for (size_t i = 0; i < elements; ++i) store(pred.data() + i * size_of(c.pred), c.pred, c.use_sigmoid ? 8 * uniform() - 5 : 0.05 + 0.9 * uniform());
+  for (size_t i = 0; i < targets; ++i) {
+    store(target.data() + i * size_of(c.target), c.target, i % 7 ? 0 : uniform());
+    const int64_t id = static_cast<int64_t>(uniform() * double(c.classes + 3)) - 1;
+    const int32_t small = static_cast<int32_t>(id);
+    if (pair)
+      std::memcpy(label.data() + i * size_of(label_type), size_of(label_type) == 4 ? static_cast<const void*>(&small) : &id, size_of(label_type));
+    else
+      store(label.data() + i * size_of(label_type), label_type, i % 7 ? 0 : 1);
+  }
+  for (size_t i = 0; i < results; ++i) store(grad_loss.data() + i * size_of(computed), computed, 1 + (i % 3 == 0));
+
+  Problem problem;
+  problem.rows = c.rows;
+  problem.classes = c.classes;
+  problem.pred = {pred.data(), c.pred};
+  problem.target = {target.data(), c.target};
+  problem.label = {label.data(), label_type};
+  problem.kind = c.kind;
+  problem.gamma = c.gamma;
+  problem.use_sigmoid = c.use_sigmoid;
+  problem.reduce_rows = c.reduce_rows;
+  forward_cpu(problem, loss.data());
+  backward_cpu(problem, {grad_loss.data(), computed}, grad.data());
+  if (loss.has_poison(computed)) fail("not all of the loss was written: " + name_of(c));
+  if (grad.has_poison(c.pred)) fail("not all of the gradient was written: " + name_of(c));
+}
+
+void bounds() {
+  std::minstd_rand random(1);
+  const DType types[] = {DType::kFloat32, DType::kFloat64, DType::kFloat16, DType::kBFloat16};
+  const std::pair<int64_t, int64_t> shapes[] = {{1, 1}, {3, 7}, {5, 16}, {1, 513}, {2, 1203}, {13, 80}, {700, 1}};
+  for (const Kernels& kernels : all_kernels()) {
+    if (!kernels.supported()) continue;
+    set_isa(kernels.name);
+    for (const auto kind : {TargetKind::kDense, TargetKind::kMasked, TargetKind::kPair})
+      for (const DType pred : types)
+        for (const DType target : types)
+          for (const auto& shape : shapes)
+            for (const double gamma : {2.0, 1.7})
+              for (const bool use_sigmoid : {true, false})
+                for (const bool reduce_rows : {true, false})
+                  for (const bool at_end : {true, false})
+                    check_bounds({kind, pred, target, shape.first, shape.second, gamma, use_sigmoid, reduce_rows}, at_end, random);
+  }
+}
+
+void threads() {
+  const int64_t rows = 2000, classes = 80;
+  std::vector<float> pred(rows * classes), target(rows * classes, 0.0f), upstream(rows, 1.0f);
+  std::minstd_rand random(1);
+  for (float& x : pred) x = float(random()) / float(random.max()) * 8 - 5;
+  Problem problem;
+  problem.rows = rows;
+  problem.classes = classes;
+  problem.pred = {pred.data(), DType::kFloat32};
+  problem.target = {target.data(), DType::kFloat32};
+  problem.reduce_rows = true;
+  const auto run = [&](std::vector<float>& loss, std::vector<float>& grad) {
+    forward_cpu(problem, loss.data());
+    backward_cpu(problem, {upstream.data(), DType::kFloat32}, grad.data());
+  };
+  std::vector<float> loss(rows), grad(rows * classes);
+  set_num_threads(1);
+  run(loss, grad);
+  set_num_threads(4);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i)
+    callers.emplace_back([&, i] {
+      std::vector<float> own_loss(rows), own_grad(rows * classes);
+      for (int k = 0; k < 50; ++k) {
+        run(own_loss, own_grad);
+        if (own_loss != loss || own_grad != grad) ++wrong;
+        if (i == 0) set_num_threads(2 + k % 3);
+      }
+    });
+  for (auto& caller : callers) caller.join();
+  if (wrong > 0) fail("results of " + std::to_string(wrong) + " calls differ");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string what = argc == 2 ? argv[1] : "";
+  if (what == "bounds")
+    bounds();
+  else if (what == "threads")
+    threads();
+  else
+    return std::fprintf(stderr, "usage: kernel_checks bounds | threads\n"), 2;
+  return failures > 0;
+}
