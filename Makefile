@@ -3,6 +3,8 @@
 # make test-paddle26    the quick tests on Paddle 2.6 (Python 3.9 to 3.12), installed as a package
 # make cuda-check       compile the CUDA kernels for every architecture: no warnings, no spills; registers of each kernel
 # make cuda-build-check the whole extension against a CUDA build of Paddle, and the operator's tests on the CPU; needs no GPU
+# make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages
+# make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
 # make lock             pin requirements/lock*.txt anew
 # make clean            remove what the others made
 
@@ -23,7 +25,7 @@ LOCK := requirements/lock.txt
 endif
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test test-paddle26 cuda-check cuda-build-check lock clean
+.PHONY: demo test test-paddle26 cuda-check cuda-build-check sanitize fuzz lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
@@ -74,6 +76,13 @@ $(VENV_CUDA)/built: $(VENV_CUDA)/installed $(SOURCES) $(shell find paddle_vfl -n
 cuda-build-check: $(VENV_CUDA)/built
 	cd $(VENV_CUDA) && bin/python -m paddle_vfl info
 	cd $(VENV_CUDA) && bin/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider -m "not slow" $(addprefix $(CURDIR)/tests/,test_varifocal_loss.py test_layer.py test_runtime.py test_execution_modes.py)
+
+sanitize: $(VENV)/built
+	$(VENV)/bin/python -m pytest tests/csrc/test_memory.py
+
+SECONDS ?= 60
+fuzz: $(VENV)/built
+	$(VENV)/bin/python tools/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.9 --override requirements/overrides.txt --no-header --no-emit-index-url --no-annotate
 lock: $(VENV)/built

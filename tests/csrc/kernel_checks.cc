@@ -3,6 +3,7 @@
 //   kernel_checks bounds     every form, dtype, size and instruction set; arrays end, then begin, at pages that may not be touched (under
 //                            AddressSanitizer: in blocks of their exact size)
 //   kernel_checks threads    several threads call the operator at once, while it uses threads of its own
+//   kernel_checks overrun    touches the byte behind an array, to show that this is noticed
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -202,7 +203,9 @@ int main(int argc, char** argv) {
     bounds();
   else if (what == "threads")
     threads();
+  else if (what == "overrun")
+    *static_cast<volatile char*>(Guarded(12, true).data() + 12) = 0;
   else
-    return std::fprintf(stderr, "usage: kernel_checks bounds | threads\n"), 2;
+    return std::fprintf(stderr, "usage: kernel_checks bounds | threads | overrun\n"), 2;
   return failures > 0;
 }
