@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "varifocal.h"
 
@@ -60,12 +61,14 @@ struct Coefficients {
         slope(static_cast<T>(problem.alpha * problem.gamma)),
         positive_q(problem.iou_weighted ? T(1) : T(0)),
         positive_1(problem.iou_weighted ? T(0) : T(1)),
+        smallest(std::numeric_limits<T>::min()),
         power_at_0(problem.gamma == 0 ? T(1) : T(0)),
         power(problem.gamma - 1) {}
 
   T alpha;
   T slope;                   // alpha gamma
   T positive_q, positive_1;  // the weight of a positive is positive_q q + positive_1
+  T smallest;                // normal number
   T power_at_0;              // 0^gamma
   Power<B> power;            // x^(gamma - 1)
 };
@@ -131,8 +134,10 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
     }
   } else {
     // weight = alpha |d|^gamma, steep = alpha gamma |d|^(gamma-1) sign(d); both 0 at d = 0 unless gamma = 0
-    const V m = kElements == Elements::kDense ? B::abs(d) : d;
-    const auto nonzero = m > T(0);
+    // subnormal sizes count as the smallest normal number, which keeps m^(gamma-1) finite for gamma < 1
+    const V size = kElements == Elements::kDense ? B::abs(d) : d;
+    const auto nonzero = size > T(0);
+    const V m = B::at_least(size, c.smallest);
     const V power = c.power(m);
     const V weight = c.alpha * (nonzero ? m * power : V{} + c.power_at_0);
     if constexpr (kGrad) {

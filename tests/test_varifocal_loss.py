@@ -355,6 +355,17 @@ def test_bad_input_is_named(error, message, args, options):
         varifocal_loss(*args, **options)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("gamma", [0.0, 0.1])
+def test_a_small_gamma_at_subnormal_probabilities(isa, dtype, gamma):
+    """|p - q|^(gamma - 1) would be infinite there."""
+    x = np.array([[-100.0, -88.0, -740.0, -710.0, 3.0]])
+    loss, grad = run(x, np.zeros_like(x), dtype=dtype, gamma=gamma)
+    expected_loss, expected_grad = oracle.loss_and_grad(x, np.zeros_like(x), gamma=gamma)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-5, atol=1e-37)
+    np.testing.assert_allclose(grad, expected_grad, rtol=1e-5, atol=1e-37)
+
+
 def test_tensors_on_different_devices_are_named(monkeypatch):
     """A build of Paddle without GPUs has no second device: stand-ins with places take the tensors' part."""
     from types import SimpleNamespace

@@ -1,0 +1,119 @@
+"""Random calls of the operator and what they must give, for the property tests and the fuzzer."""
+import dataclasses
+
+import numpy as np
+import oracle
+
+import paddle_vfl  # before paddle
+
+import paddle
+
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+KINDS = ("dense", "masked", "pair")
+LAYOUTS = ("whole", "slice", "transpose", "step")
+REDUCTIONS = ("none", "row", "sum", "mean")
+# of the largest absolute value in the result
+TOLERANCE = {"float64": 1e-12, "float32": 3e-6, "float16": 1.5e-3, "bfloat16": 1.2e-2}
+
+
+@dataclasses.dataclass
+class Call:
+    shape: tuple
+    kind: str = "dense"
+    dtype: str = "float32"
+    target_dtype: str = "float32"
+    layout: str = "whole"
+    reduction: str = "none"
+    alpha: float = 0.75
+    gamma: float = 2.0
+    iou_weighted: bool = True
+    use_sigmoid: bool = True
+    extreme: bool = False
+    seed: int = 0
+
+    @property
+    def options(self):
+        return dict(alpha=self.alpha, gamma=self.gamma, iou_weighted=self.iou_weighted, use_sigmoid=self.use_sigmoid)
+
+    def arrays(self):
+        """float64 (pred, target, label) as their dtypes hold them; for pairs scores and class ids of the rows."""
+        rng = np.random.default_rng(self.seed)
+        x = rng.normal(-1, 3, self.shape)
+        if self.extreme:
+            x = np.where(rng.random(self.shape) < 0.3, rng.choice([-6e4, -100, -20, -0.0, 0, 1e-7, 20, 100, 6e4], self.shape), x)
+        if not self.use_sigmoid:
+            # between the ends: in half precision the gradient near 1 is infinite
+            x = np.clip(1 / (1 + np.exp(-np.clip(x, -30, 30))), 2**-7, 1 - 2**-7)
+        if self.kind == "pair":
+            classes = self.shape[-1]
+            label = rng.integers(-2, classes + 2, self.shape[:-1])
+            return held(x, self.dtype), held(rng.random(self.shape[:-1]), self.target_dtype), label
+        y = rng.random(self.shape) < 0.2
+        mask = np.where(y, rng.choice([1.0, 0.5], self.shape), 0.0) if self.kind == "masked" else y.astype(float)
+        return held(x, self.dtype), held(y * rng.random(self.shape), self.target_dtype), mask
+
+    def run(self):
+        """(loss, gradient) of the operator, float64."""
+        x, q, y = self.arrays()
+        pred = self._laid_out(x, self.dtype)
+        pred.stop_gradient = False
+        if self.kind == "pair":
+            target, label = (paddle.to_tensor(y), paddle.to_tensor(q, dtype=self.target_dtype)), None
+        else:
+            target = self._laid_out(q, self.target_dtype)
+            label = self._laid_out(y, self.target_dtype) if self.kind == "masked" else None
+        loss = paddle_vfl.varifocal_loss(pred, target, label, reduction=self.reduction, **self.options)
+        (grad,) = paddle.grad(loss.sum(), pred)
+        return loss.astype("float64").numpy(), grad.astype("float64").numpy()
+
+    def expected(self):
+        """The same from the formula in float64."""
+        x, q, y = self.arrays()
+        if self.kind == "pair":
+            q = dense(y, q, self.shape)
+        loss, grad = oracle.loss_and_grad(x, q, y if self.kind == "masked" else None, **self.options)
+        if self.reduction == "row":
+            loss = loss.sum(-1)
+        elif self.reduction == "sum":
+            loss = loss.sum()
+        elif self.reduction == "mean":
+            loss, grad = loss.mean(), grad / loss.size
+        return loss, grad
+
+    def check(self):
+        for name, got, expected, dtype in zip(("loss", "gradient"), self.run(), self.expected(), (computed(self.dtype), self.dtype)):
+            tolerance = TOLERANCE[dtype]
+            size = np.abs(expected).max() if expected.size else 0
+            lowest = {"float16": 6e-8, "bfloat16": 1e-38}.get(dtype, 1e-38)  # what rounds to 0
+            np.testing.assert_allclose(got, expected, rtol=4 * tolerance, atol=tolerance * size + lowest, err_msg=f"{name} of {self}")
+
+    def _laid_out(self, array, dtype):
+        """The array as a tensor that is a view of a larger one."""
+        if self.layout == "transpose" and array.ndim >= 2:
+            return paddle.to_tensor(np.ascontiguousarray(array.swapaxes(0, -1)), dtype=dtype).transpose([array.ndim - 1, *range(1, array.ndim - 1), 0])
+        if self.layout == "slice":
+            room = np.full([n + 3 for n in array.shape], np.nan)
+            room[tuple(slice(1, n + 1) for n in array.shape)] = array
+            return paddle.to_tensor(room, dtype=dtype)[tuple(slice(1, n + 1) for n in array.shape)]
+        if self.layout == "step" and array.shape[-1] > 0:
+            return paddle.to_tensor(np.repeat(array, 2, -1), dtype=dtype)[..., ::2]
+        return paddle.to_tensor(array, dtype=dtype)
+
+
+def computed(dtype):
+    """The dtype of the loss."""
+    return "float64" if dtype == "float64" else "float32"
+
+
+def held(array, dtype):
+    """The numbers as the dtype holds them."""
+    return paddle.to_tensor(array, dtype=dtype).astype("float64").numpy()
+
+
+def dense(label, score, shape):
+    """The dense target of class ids and scores."""
+    q = np.zeros(shape)
+    rows, classes = q.reshape(-1, shape[-1]), shape[-1]
+    inside = (label.reshape(-1) >= 0) & (label.reshape(-1) < classes)
+    rows[np.flatnonzero(inside), label.reshape(-1)[inside]] = score.reshape(-1)[inside]
+    return q
