@@ -1,6 +1,8 @@
 """What ``paddle-vfl train``, ``eval`` and ``infer`` do: PaddleDetection's tools/train.py, tools/eval.py and tools/infer.py in short,
 for those who have only the pip package, with the plugin enabled."""
 import os
+import pickle
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -23,7 +25,8 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
         amp (bool): mixed precision, on devices that PaddleDetection does it on.
         resume (str, optional): checkpoint to go on from, with or without ``.pdparams``.
         fleet, to_static (bool): as in PaddleDetection.
-        seed (int, optional): of Paddle, NumPy and Python.
+        seed (int, optional): of Paddle, NumPy and Python. Every epoch begins with its own, so that a run that was interrupted and
+            resumed goes on as an uninterrupted one.
 
     Returns:
         ppdet.engine.Trainer: the trainer, after training.
@@ -35,6 +38,7 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
     cfg.update(amp=amp, fleet=fleet, to_static=to_static)
     if resume is not None:
         resume = _checkpoint(resume)
+        _check_complete(resume)
     _check_dataset(cfg, "TrainDataset")
     if evaluate:
         _check_dataset(cfg, "EvalDataset")
@@ -42,7 +46,7 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
     import paddle
     from ppdet.engine import Trainer, init_fleet_env, init_parallel_env, set_random_seed
 
-    from .history import History
+    from .history import EpochStart, History
 
     folder = _run_folder(cfg)
     if fleet:
@@ -54,7 +58,7 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
     # names as in a new process: a checkpoint holds the optimizer's state by parameter name
     with paddle.utils.unique_name.guard():
         trainer = Trainer(cfg, mode="train")
-        trainer.register_callbacks([History(trainer, folder)])
+        trainer.register_callbacks([History(trainer, folder), EpochStart(trainer, seed)])
         if resume is not None:
             trainer.resume_weights(resume)
         elif cfg.get("pretrain_weights"):
@@ -180,7 +184,12 @@ def _run_folder(cfg):
     from ppdet.engine.callbacks import Checkpointer
 
     folder = os.path.join(cfg.get("save_dir", "output"), cfg.filename)
-    os.makedirs(folder, exist_ok=True)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"save_dir: cannot write into {folder}: {error.strerror}") from error
     cfg.setdefault("output_eval", folder)
     if "filename" not in Checkpointer.__init__.__code__.co_names:
         cfg["save_dir"] = folder
@@ -205,7 +214,10 @@ def _trainer_with_weights(cfg, mode):
 
     weights = _checkpoint(cfg.get("weights") or "")
     trainer = Trainer(cfg, mode=mode)
-    trainer.load_weights(weights)
+    try:
+        trainer.load_weights(weights)
+    except (EOFError, pickle.UnpicklingError, ValueError) as error:
+        raise UserError(f"weights {weights}.pdparams: {_one_line(error) or 'the file ends too early'}") from error
     return trainer
 
 
@@ -219,6 +231,20 @@ def _checkpoint(path):
     if not os.path.isfile(stem + ".pdparams"):
         raise UserError(f"weights {stem}.pdparams does not exist")
     return stem
+
+
+def _check_complete(stem):
+    """A run that was killed may have left a checkpoint half written, and PaddleDetection would begin anew without its optimizer."""
+    import paddle
+
+    for suffix in (".pdparams", ".pdopt"):
+        if not os.path.isfile(stem + suffix):
+            raise UserError(f"checkpoint {stem} has no {suffix}: training cannot go on from it, take an earlier one")
+    for path in (stem + suffix for suffix in (".pdparams", ".pdopt", ".pdema") if os.path.isfile(stem + suffix)):
+        try:
+            paddle.load(path, return_numpy=True)
+        except Exception as error:  # whatever Paddle makes of damaged bytes
+            raise UserError(f"checkpoint {path} is damaged ({_one_line(error)}): take an earlier one") from error
 
 
 def _images(image, folder):

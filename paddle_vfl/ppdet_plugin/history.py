@@ -4,9 +4,10 @@ import os
 
 import paddle
 import paddle.distributed as dist
+from ppdet.engine import set_random_seed
 from ppdet.engine.callbacks import Callback
 
-__all__ = ["History", "read_history"]
+__all__ = ["EpochStart", "History", "read_history"]
 
 NAME = "history.jsonl"
 
@@ -16,7 +17,7 @@ class History(Callback):
 
     Lines are ``{"epoch": int, "step": int, "lr": float, "losses": {name: float}}`` for a step and
     ``{"epoch": int, "eval": {name: [float, ...]}}`` for an evaluation. Losses are means over the processes. A run that starts at
-    epoch 0 starts the file anew, a resumed one goes on with it.
+    epoch 0 starts the file anew; a resumed one goes on with it, in the place of what came after its checkpoint.
     """
 
     def __init__(self, trainer, folder):
@@ -33,8 +34,12 @@ class History(Callback):
     def on_train_begin(self, status):
         if dist.get_rank() == 0:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            if self.model.start_epoch == 0:
-                open(self.path, "w").close()
+            start, kept = self.model.start_epoch, []
+            if start > 0 and os.path.exists(self.path):
+                with open(self.path) as file:
+                    kept = [line for line in file if _is_before(start, line)]
+            with open(self.path, "w") as file:
+                file.writelines(kept)
 
     def on_step_end(self, status):
         if status["mode"] != "train":
@@ -58,6 +63,31 @@ class History(Callback):
     def _write(self, record):
         with open(self.path, "a") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def _is_before(epoch, line):
+    try:
+        return json.loads(line)["epoch"] < epoch
+    except (ValueError, KeyError, TypeError):  # cut off when the run was killed
+        return False
+
+
+class EpochStart(Callback):
+    """Makes an epoch independent of where the run began: its order of images, and its random numbers if there is a seed."""
+
+    def __init__(self, trainer, seed=None):
+        super().__init__(trainer)
+        self.seed = seed
+
+    def on_epoch_begin(self, status):
+        if status["mode"] != "train":
+            return
+        # it counts its own epochs, from 0 in a resumed run too
+        sampler = getattr(self.model.loader, "_batch_sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(status["epoch_id"])
+        if self.seed is not None:
+            set_random_seed(self.seed + status["epoch_id"])
 
 
 def read_history(path):

@@ -1,0 +1,120 @@
+"""Training that is interrupted, killed and resumed; damaged checkpoints; folders that cannot be written."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from paddle_vfl.errors import UserError
+from paddle_vfl.ppdet_plugin import commands
+from paddle_vfl.ppdet_plugin.history import read_history
+
+
+def start(path, *args, **options):
+    command = [sys.executable, "-m", "paddle_vfl", "train", "-c", str(path), "--seed", "0", *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def finish(process, timeout=300):
+    output = process.communicate(timeout=timeout)[0]
+    assert process.returncode == 0, output[-3000:]
+
+
+def wait_for(condition, process, timeout=200):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0][-3000:]
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def four_epochs(config, tmp_path):
+    """A function that writes a config of four epochs of its own folder."""
+    # so short a training finds nothing with a score worth keeping
+    head = {"nms": {"score_threshold": 0.0}}
+    return lambda name: config("ppyoloe_plus_digits.yml", epoch=4, snapshot_epoch=1, save_dir=str(tmp_path / name), PPYOLOEHead=head)
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_metrics_of_an_uninterrupted_one(four_epochs, tmp_path):
+    whole = four_epochs("whole")
+    finish(start(whole, "--eval"))
+    killed = four_epochs("killed")
+    folder = tmp_path / "killed" / killed.stem
+    process = start(killed, "--eval")
+    # the second epoch has begun: there is a checkpoint of the first, and more history than it
+    wait_for(lambda: (folder / "history.jsonl").exists() and '"epoch": 1' in (folder / "history.jsonl").read_text(), process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and not (folder / "model_final.pdparams").exists()
+    finish(start(killed, "--eval", "-r", folder / "0"))
+    expected, got = read_history(tmp_path / "whole" / whole.stem / "history.jsonl"), read_history(folder / "history.jsonl")
+    assert [(s["epoch"], s["step"]) for s in got[0]] == [(s["epoch"], s["step"]) for s in expected[0]]
+    for a, b in zip(got[0], expected[0]):
+        assert a["losses"] == pytest.approx(b["losses"], rel=1e-4)
+    assert [e["epoch"] for e in got[1]] == [0, 1, 2, 3]
+    for a, b in zip(got[1], expected[1]):
+        assert a["eval"]["bbox"] == pytest.approx(b["eval"]["bbox"], abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_stops_training_in_one_line(four_epochs, tmp_path, workers):
+    path = four_epochs("interrupted")
+    process = start(path, "-o", f"worker_num={workers}", "epoch=1000", start_new_session=True)
+    history = tmp_path / "interrupted" / path.stem / "history.jsonl"
+    wait_for(lambda: history.exists() and history.read_text().count("\n") >= 3, process)
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output[-3000:]
+    assert "paddle-vfl train: interrupted" in output
+    if workers == 0:
+        assert "Traceback" not in output
+    # every line that was written is whole
+    assert all(json.loads(line) for line in history.read_text().splitlines())
+
+
+@pytest.fixture
+def checkpoint(config, tmp_path):
+    """(config, a checkpoint of it)."""
+    path = config("ppyoloe_plus_digits.yml", epoch=1, snapshot_epoch=1)
+    commands.train(str(path), seed=0)
+    return str(path), tmp_path / "output" / path.stem / "model_final"
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("suffix", [".pdparams", ".pdopt", ".pdema"])
+def test_a_truncated_checkpoint_is_reported(checkpoint, suffix):
+    path, stem = checkpoint
+    cut(Path(f"{stem}{suffix}"))
+    with pytest.raises(UserError, match=f"checkpoint .*model_final{suffix} is damaged .*: take an earlier one"):
+        commands.train(path, resume=str(stem))
+
+
+def test_a_checkpoint_without_its_optimizer_is_reported(checkpoint):
+    path, stem = checkpoint
+    Path(f"{stem}.pdopt").unlink()
+    with pytest.raises(UserError, match="model_final has no .pdopt: training cannot go on from it"):
+        commands.train(path, resume=str(stem))
+
+
+@pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b"hello"), lambda path: path.write_bytes(b"")], ids=["cut", "text", "empty"])
+def test_damaged_weights_are_reported(checkpoint, damage):
+    path, stem = checkpoint
+    damage(Path(f"{stem}.pdparams"))
+    with pytest.raises(UserError, match="weights .*model_final.pdparams: "):
+        commands.evaluate(path, [f"weights={stem}"])
+
+
+def test_an_output_folder_that_cannot_be_made_is_reported(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    path = config("ppyoloe_plus_digits.yml", save_dir=str(tmp_path / "file" / "output"))
+    with pytest.raises(UserError, match="save_dir: cannot write into .*file/output/.*: Not a directory"):
+        commands.train(str(path))
