@@ -1,4 +1,4 @@
-"""What setup.py says about CUDA."""
+"""What setup.py says."""
 import re
 import subprocess
 import sys
@@ -29,3 +29,10 @@ def test_a_wish_for_cuda_that_cannot_be_met_is_an_error(value, message):
 @pytest.mark.parametrize("value", ["", "0"])
 def test_a_cpu_build_needs_no_word(value):
     assert setup({"PADDLE_VFL_CUDA": value})[0] == 0
+
+
+def test_a_build_without_paddle_is_one_sentence():
+    code = "import runpy, sys; sys.modules['paddle'] = None; sys.argv = ['setup.py', '--version']; runpy.run_path('setup.py', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "Install paddlepaddle, then: pip install --no-build-isolation paddle-vfl" in done.stderr

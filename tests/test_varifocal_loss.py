@@ -366,6 +366,18 @@ def test_a_small_gamma_at_subnormal_probabilities(isa, dtype, gamma):
     np.testing.assert_allclose(grad, expected_grad, rtol=1e-5, atol=1e-37)
 
 
+@pytest.mark.parametrize("score", [np.nan, np.inf])
+@pytest.mark.parametrize("pair", [False, True], ids=["dense", "pair"])
+def test_a_score_that_is_no_number_spoils_its_element_alone(rng, isa, score, pair):
+    x = rng.normal(size=(4, 50))
+    label, scores = np.array([3, 7, 49, 50]), np.array([0.5, score, 0.25, 0.75])
+    target = np.zeros((4, 50))
+    target[np.arange(3), label[:3]] = scores[:3]
+    loss, grad = run(x, (label, np.float32(scores)) if pair else target)
+    for result in (loss, grad):
+        assert np.argwhere(~np.isfinite(result)).tolist() == [[1, 7]]
+
+
 def test_tensors_on_different_devices_are_named(monkeypatch):
     """A build of Paddle without GPUs has no second device: stand-ins with places take the tensors' part."""
     from types import SimpleNamespace

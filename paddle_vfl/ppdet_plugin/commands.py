@@ -1,5 +1,6 @@
 """What ``paddle-vfl train``, ``eval`` and ``infer`` do: PaddleDetection's tools/train.py, tools/eval.py and tools/infer.py in short,
 for those who have only the pip package, with the plugin enabled."""
+import errno
 import os
 import pickle
 import tempfile
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import yaml
 
+from ..datasets.coco_check import check_annotations
 from ..errors import UserError
 from .switch import enable
 
 __all__ = ["detect", "evaluate", "infer", "parse_options", "train"]
 
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -63,7 +66,12 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
             trainer.resume_weights(resume)
         elif cfg.get("pretrain_weights"):
             trainer.load_weights(cfg.pretrain_weights)
-        trainer.train(evaluate)
+        try:
+            trainer.train(evaluate)
+        except OSError as error:
+            if error.errno in CANNOT_WRITE:
+                raise UserError(f"cannot write into {folder}: {error.strerror}") from error
+            raise
     return trainer
 
 
@@ -207,6 +215,22 @@ def _check_dataset(cfg, key):
         name = "" if what is None else get(what)
         if name is not None and not (folder / name).exists():
             raise UserError(f"{key}: {'dataset_dir' if what is None else what} {folder / name} does not exist")
+    if _is_coco(dataset):
+        try:
+            check_annotations(*_coco_paths(dataset), int(cfg.num_classes), training=key == "TrainDataset")
+        except UserError as error:
+            raise UserError(f"{key}: {error}") from error
+
+
+def _is_coco(dataset):
+    return "COCO" in type(dataset).__name__ or (isinstance(dataset, dict) and "COCO" in str(dataset.get("name", "")))
+
+
+def _coco_paths(dataset):
+    """(annotation file, image folder)."""
+    get = dataset.get if isinstance(dataset, dict) else lambda name: getattr(dataset, name, None)
+    folder = Path(get("dataset_dir") or ".")
+    return folder / get("anno_path"), folder / (get("image_dir") or "")
 
 
 def _trainer_with_weights(cfg, mode):

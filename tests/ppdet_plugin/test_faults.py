@@ -1,6 +1,8 @@
 """Training that is interrupted, killed and resumed; damaged checkpoints; folders that cannot be written."""
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,3 +120,62 @@ def test_an_output_folder_that_cannot_be_made_is_reported(config, tmp_path):
     path = config("ppyoloe_plus_digits.yml", save_dir=str(tmp_path / "file" / "output"))
     with pytest.raises(UserError, match="save_dir: cannot write into .*file/output/.*: Not a directory"):
         commands.train(str(path))
+
+
+@pytest.fixture
+def broken_digits(config, digits, tmp_path):
+    """A function of a function that breaks a copy of the small data set; it returns a config that trains on that."""
+
+    def broken(breaks):
+        folder = tmp_path / "broken"
+        shutil.copytree(digits, folder)
+        annotations = folder / "annotations" / "train.json"
+        content = json.loads(annotations.read_text())
+        breaks(folder, content)
+        annotations.write_text(json.dumps(content))
+        return config("ppyoloe_plus_digits.yml", epoch=1, TrainDataset={"dataset_dir": str(folder)})
+
+    return broken
+
+
+def test_an_unreadable_image_is_named(broken_digits):
+    def breaks(folder, content):
+        cut(folder / "train" / content["images"][3]["file_name"])
+        (folder / "train" / content["images"][5]["file_name"]).write_bytes(b"no image")
+
+    path = str(broken_digits(breaks))
+    with pytest.raises(UserError, match="TrainDataset: image .*train/.* cannot be read: "):
+        commands.train(path)
+
+
+def test_boxes_outside_the_image_and_degenerate_ones_train(broken_digits, tmp_path):
+    def breaks(folder, content):
+        boxes = [[-50, -50, 20, 20], [120, 120, 500, 500], [10, 10, 0, 5], [10, 10, -5, 5], [300, 300, 10, 10]]
+        for annotation, box in zip(content["annotations"], boxes):
+            annotation["bbox"] = box
+
+    path = broken_digits(breaks)
+    commands.train(str(path))
+    steps, _ = read_history(tmp_path / "output" / path.stem / "history.jsonl")
+    assert all(math.isfinite(value) for step in steps for value in step["losses"].values())
+
+
+def test_images_without_annotations_train(broken_digits, tmp_path):
+    """Beside others: a batch without any box is too much for PaddleDetection 2.6.0's ATSSAssigner."""
+
+    def breaks(folder, content):
+        empty = {image["id"] for image in content["images"][:3]}
+        content["annotations"] = [a for a in content["annotations"] if a["image_id"] not in empty]
+
+    path = broken_digits(breaks)
+    commands.train(str(path), ["TrainDataset.allow_empty=true"])
+    steps, _ = read_history(tmp_path / "output" / path.stem / "history.jsonl")
+    assert steps and all(math.isfinite(value) for step in steps for value in step["losses"].values())
+
+
+def test_a_full_output_folder_is_reported(four_epochs):
+    """A limit on the size of files stands for a full disk: the write of the first checkpoint fails."""
+    path = four_epochs("full")
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); from paddle_vfl.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", limited, "train", "-c", str(path)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and "paddle-vfl train: cannot write into " in done.stderr, done.stderr[-2000:]
