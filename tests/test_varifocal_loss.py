@@ -356,14 +356,12 @@ def test_bad_input_is_named(error, message, args, options):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("gamma", [0.0, 0.1])
-def test_a_small_gamma_at_subnormal_probabilities(isa, dtype, gamma):
-    """|p - q|^(gamma - 1) would be infinite there."""
+def test_gamma_0_at_subnormal_probabilities(isa, dtype):
+    """|p - q|^(gamma - 1) is infinite there."""
     x = np.array([[-100.0, -88.0, -740.0, -710.0, 3.0]])
-    loss, grad = run(x, np.zeros_like(x), dtype=dtype, gamma=gamma)
-    expected_loss, expected_grad = oracle.loss_and_grad(x, np.zeros_like(x), gamma=gamma)
-    np.testing.assert_allclose(loss, expected_loss, rtol=1e-5, atol=1e-37)
-    np.testing.assert_allclose(grad, expected_grad, rtol=1e-5, atol=1e-37)
+    loss, grad = run(x, np.zeros_like(x), dtype=dtype, gamma=0.0, alpha=0.5)
+    np.testing.assert_allclose(loss, 0.5 * np.log1p(np.exp(x)), rtol=1e-6, atol=1e-37)
+    np.testing.assert_allclose(grad, 0.5 / (1 + np.exp(-x)), rtol=1e-6, atol=1e-37)
 
 
 @pytest.mark.parametrize("score", [np.nan, np.inf])
