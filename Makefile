@@ -5,6 +5,7 @@
 # make cuda-build-check the whole extension against a CUDA build of Paddle, and the operator's tests on the CPU; needs no GPU
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages
 # make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
+# make lint             ruff, clang-format and mypy
 # make lock             pin requirements/lock*.txt anew
 # make clean            remove what the others made
 
@@ -25,7 +26,7 @@ LOCK := requirements/lock.txt
 endif
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test test-paddle26 cuda-check cuda-build-check sanitize fuzz lock clean
+.PHONY: demo test test-paddle26 cuda-check cuda-build-check sanitize fuzz lint lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
@@ -84,6 +85,17 @@ SECONDS ?= 60
 fuzz: $(VENV)/built
 	$(VENV)/bin/python tools/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
+CPP := $(filter-out %/polynomials.h,$(shell find csrc tests/csrc -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh'))
+lint: $(VENV)-lint/installed
+	$(VENV)-lint/bin/ruff check .
+	$(VENV)-lint/bin/clang-format --dry-run --Werror $(CPP)
+	$(VENV)-lint/bin/mypy
+
+$(VENV)-lint/installed: requirements/lint.txt
+	$(PYTHON) -m venv $(VENV)-lint
+	$(VENV)-lint/bin/python -m pip install --quiet -r requirements/lint.txt
+	@touch $@
+
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.9 --override requirements/overrides.txt --no-header --no-emit-index-url --no-annotate
 lock: $(VENV)/built
 	$(VENV)/bin/python -m pip install --quiet uv
@@ -92,4 +104,4 @@ lock: $(VENV)/built
 	$(COMPILE) requirements/ppdet-develop.in -c requirements/lock.txt -o requirements/lock-ppdet-develop.txt
 
 clean:
-	rm -rf $(VENV) $(VENV26) $(VENV_CUDA) build dataset output paddle_vfl/_C*.so *.egg-info
+	rm -rf $(VENV) $(VENV26) $(VENV_CUDA) $(VENV)-lint build dataset output paddle_vfl/_C*.so *.egg-info

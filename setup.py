@@ -40,7 +40,7 @@ except ImportError as error:
         "paddle_vfl is compiled against the PaddlePaddle that it will run with, and that cannot be imported here "
         f"({error}). Install paddlepaddle, then: pip install --no-build-isolation paddle-vfl"
     )
-import pybind11
+import pybind11  # noqa: E402  what is missing first is Paddle
 
 
 class Build(BuildExtension):

@@ -43,8 +43,9 @@ def with_50_digits(x, q, use_sigmoid, gamma, alpha=0.75):
     from mpmath import mp, mpf
 
     mp.dps = 50
+    x_values, q_values = map(mpf, x.tolist()), map(mpf, q.tolist())
     results = []
-    for x, q in zip(map(mpf, x.tolist()), map(mpf, q.tolist())):
+    for x, q in zip(x_values, q_values):
         p = 1 / (1 + mpmath.exp(-x)) if use_sigmoid else x
         dp = p * (1 - p) if use_sigmoid else mpf(1)
         bce = -(q * mpmath.log(p) + (1 - q) * mpmath.log(1 - p))
@@ -109,11 +110,11 @@ def main():
                 versions = {}  # instruction sets with the same figures share a row
                 for isa in extension.isa_supported():
                     extension.set_isa(isa)
-                    fused = lambda x, q: paddle_vfl.varifocal_loss(x, q, **options)
+                    fused = lambda x, q, options=options: paddle_vfl.varifocal_loss(x, q, **options)
                     versions.setdefault(errors(mode, kind, dtype, fused, n, np.random.default_rng(0)), []).append(isa)
                 if dtype in ("float32", "float64"):  # the composed loss has no half precision on CPUs
                     # a column of one class, because PaddleDetection may sum over the classes
-                    own = lambda x, q: composed(x.reshape([-1, 1]), q.reshape([-1, 1]), **options).reshape([1, -1])
+                    own = lambda x, q, options=options: composed(x.reshape([-1, 1]), q.reshape([-1, 1]), **options).reshape([1, -1])
                     versions.setdefault(errors(mode, kind, dtype, own, n, np.random.default_rng(0)), []).append("PaddleDetection")
                 for cells, names in versions.items():
                     print(f"| {mode} | {kind} | {dtype} | {', '.join(names)} | {' | '.join(cells)} |")

@@ -131,7 +131,8 @@ def table(results):
     lines = ["| elements | dtype | target | pass | peer | median | quartiles | GB/s | of the copy |", "|---" * 9 + "|"]
     for r in results:
         micro = [f"{r[key] * 1e6:.4g}" for key in ("median", "low", "high")]
-        lines.append(f"| {r['elements']:,} | {r['dtype']} | {r['form']} | {r['pass']} | {r['peer']} | {micro[0]} us | {micro[1]} - {micro[2]} us | {r['bytes'] / r['median'] / 1e9:.0f} | {100 * r['share']:.0f}% |")
+        speed = f"{r['bytes'] / r['median'] / 1e9:.0f} | {100 * r['share']:.0f}%"
+        lines.append(f"| {r['elements']:,} | {r['dtype']} | {r['form']} | {r['pass']} | {r['peer']} | {micro[0]} us | {micro[1]} - {micro[2]} us | {speed} |")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@
 #endif
 
 #define VFL_TEXT_(x) #x
-#define VFL_TEXT(x) VFL_TEXT_(x)
+#define VFL_TEXT(x)  VFL_TEXT_(x)
 
 namespace py = pybind11;
 

@@ -37,8 +37,7 @@ enum class Elements {
 template <class B>
 class Power {
  public:
-  explicit Power(double t)
-      : halves_(t >= 0 && t <= 8 && 2 * t == std::nearbyint(2 * t) ? static_cast<int>(2 * t) : -1), exponent_(t) {}
+  explicit Power(double t) : halves_(t >= 0 && t <= 8 && 2 * t == std::nearbyint(2 * t) ? static_cast<int>(2 * t) : -1), exponent_(t) {}
 
   VFL_INLINE typename B::V operator()(typename B::V x) const {
     if (halves_ < 0) return B::pow(x, exponent_);
@@ -117,8 +116,7 @@ struct CrossEntropy {
 
 // kSquare: gamma is 2. x prediction, q target score, y positive share, upstream the derivative of the result.
 template <class B, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
-VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B::V y, typename B::V upstream,
-                                   const Coefficients<B>& c) {
+VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B::V y, typename B::V upstream, const Coefficients<B>& c) {
   using V = typename B::V;
   using T = typename B::T;
   const CrossEntropy<B, kLogits, kElements> bce(x, q);

@@ -86,8 +86,9 @@ void check_device(const Tensor& pred) {
 #ifdef VFL_CUDA
   PD_CHECK(pred.is_cpu() || pred.is_gpu(), "pred: expected a tensor on the CPU or on an NVIDIA GPU");
 #else
-  PD_CHECK(pred.is_cpu(), "pred is not on the CPU, and this build of paddle_vfl has CPU kernels only: build it again with CUDA "
-                          "(python -m paddle_vfl info)");
+  PD_CHECK(pred.is_cpu(),
+           "pred is not on the CPU, and this build of paddle_vfl has CPU kernels only: build it again with CUDA "
+           "(python -m paddle_vfl info)");
 #endif
 }
 
@@ -136,7 +137,8 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Ten
   check_device(pred);
   const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
   PD_CHECK(grad_loss.place() == pred.place(), "pred and grad_loss are on different devices");
-  PD_CHECK(grad_loss.shape() == (reduce_rows ? without_classes(pred.shape()) : pred.shape()), "the shape of the loss gradient does not fit that of pred");
+  PD_CHECK(grad_loss.shape() == (reduce_rows ? without_classes(pred.shape()) : pred.shape()),
+           "the shape of the loss gradient does not fit that of pred");
   Tensor grad_pred = empty_gradient(pred);
   if (problem.rows > 0) run_backward(problem, pred, grad_loss, grad_pred);
   return {grad_pred};

@@ -12,10 +12,10 @@
 
 namespace paddle_vfl {
 
-#define VFL_DECLARE(isa)                                                      \
-  namespace isa {                                                             \
-  void forward(const Problem&, void*, int64_t, int64_t);                      \
-  void backward(const Problem&, Array, void*, int64_t, int64_t);              \
+#define VFL_DECLARE(isa)                                         \
+  namespace isa {                                                \
+  void forward(const Problem&, void*, int64_t, int64_t);         \
+  void backward(const Problem&, Array, void*, int64_t, int64_t); \
   }
 #ifdef VFL_X86_KERNELS
 VFL_DECLARE(avx512)

@@ -35,7 +35,7 @@ void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, 
     store<T>(out, varifocal<B, kLogits, kSquare, kElements, kGrad>(load<T>(x), vq, vy, vu, c));
   };
   int i = 0;
-  for (; i + B::kLanes <= n; i += B::kLanes) 
+  for (; i + B::kLanes <= n; i += B::kLanes)
     vector_at(x + i, kReadsQ ? q + i : q, kReadsY ? y + i : y, kGrad ? upstream + i : upstream, out + i);
   if (const int rest = n - i) {
     P last_x[B::kLanes] = {};

@@ -10,7 +10,7 @@
 #include <type_traits>
 
 #pragma GCC target("avx2,fma,f16c")
-#define VFL_ISA avx2
+#define VFL_ISA          avx2
 #define VFL_VECTOR_BYTES 32
 #include "kernels.inl"
 #endif

@@ -10,7 +10,7 @@
 #include <type_traits>
 
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,prefer-vector-width=512")
-#define VFL_ISA avx512
+#define VFL_ISA          avx512
 #define VFL_VECTOR_BYTES 64
 #include "kernels.inl"
 #endif

@@ -21,8 +21,8 @@ struct Format<float> {
   using Int = int32_t;
   static constexpr int kMantissa = 23;
   static constexpr Int kBias = 127;
-  static constexpr Int kSqrtHalf = 0x3f3504f3;  // bits of sqrt(1/2)
-  static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  static constexpr Int kSqrtHalf = 0x3f3504f3;                            // bits of sqrt(1/2)
+  static constexpr float kRound = 12582912.0f;                            // 1.5 * 2^23: adding it rounds to an integer
   static constexpr float kLn2Hi = 0.693145752f, kLn2Lo = 1.42860677e-6f;  // both positive: log(0) is their sum times -inf
   static constexpr float kLog2E = 1.44269504f;
   static constexpr float kExpLowest = -104.0f;  // e^x is 0 below
@@ -54,9 +54,7 @@ struct Simd {
   // A constant exponent, split in two for precision.
   struct Exponent {
     explicit Exponent(double t)
-        : high(static_cast<T>(std::nearbyint(t * F::kSplit) / F::kSplit)),
-          low(static_cast<T>(t - high)),
-          full(static_cast<T>(t)) {}
+        : high(static_cast<T>(std::nearbyint(t * F::kSplit) / F::kSplit)), low(static_cast<T>(t - high)), full(static_cast<T>(t)) {}
     T high, low, full;
   };
 

@@ -84,7 +84,8 @@ inline void set_number(double& h, double f) { h = f; }
 // word 2 i + 1 from word i, and word i from word 2 i + 1
 VFL_INLINE __m512i spread() {
   typedef int16_t Words __attribute__((vector_size(64)));
-  return reinterpret_cast<__m512i>(Words{0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15});
+  return reinterpret_cast<__m512i>(
+      Words{0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15});
 }
 VFL_INLINE __m512i gather_upper() {
   typedef int16_t Words __attribute__((vector_size(64)));

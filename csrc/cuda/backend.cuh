@@ -1,7 +1,7 @@
 // The CUDA backend of varifocal_math.h: scalars and the device's functions.
 #pragma once
 
-#define VFL_ISA cuda
+#define VFL_ISA    cuda
 #define VFL_INLINE __device__ __forceinline__
 
 #include <cstdint>

@@ -81,9 +81,7 @@ struct Loaded {
 template <int W, class T>
 struct Loaded<W, T, Any> {
   using Type = Pack<T, W>;
-  static VFL_INLINE Type load(Array array, uint32_t first, int count, bool aligned) {
-    return load_any<W, T>(array, first, count, aligned);
-  }
+  static VFL_INLINE Type load(Array array, uint32_t first, int count, bool aligned) { return load_any<W, T>(array, first, count, aligned); }
 };
 
 // One vector of elements: loaded first, computed later, so that several loads are in flight.
@@ -96,7 +94,8 @@ class Vector {
   using Target = Loaded<W, T, typename F::Q>;
 
  public:
-  VFL_INLINE Vector(const Slice& s, uint32_t first) : first(first), count(first < s.elements ? static_cast<int>(min(uint32_t(W), s.elements - first)) : 0) {
+  VFL_INLINE Vector(const Slice& s, uint32_t first)
+      : first(first), count(first < s.elements ? static_cast<int>(min(uint32_t(W), s.elements - first)) : 0) {
     if (count == 0) return;
     x_ = load<W>(static_cast<const P*>(s.pred), first, count, s.aligned);
     if constexpr (!F::kPair) q_ = Target::load(s.target, first, count, s.aligned);
@@ -218,7 +217,8 @@ VFL_INLINE T sum_of_group(T value, int group) {
 // rows_per_tile rows a block; group (a power of 2, at most a warp) threads add up one row. rows_per_tile times the classes is a
 // multiple of W where it can be, so that tiles begin on whole vectors; a tile that does not begins within one.
 template <class F>
-__global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>) sum_tiles(Slice s, Coefficients<typename F::B> c, uint32_t rows_per_tile, uint32_t group) {
+__global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>)
+    sum_tiles(Slice s, Coefficients<typename F::B> c, uint32_t rows_per_tile, uint32_t group) {
   using T = typename F::T;
   constexpr int W = F::W;
   __shared__ T terms[kTileElements];

@@ -33,7 +33,8 @@ void launch(const char* name, void (*kernel)(Parameters...), uint32_t blocks, cu
 template <class F, bool kGrad>
 void launch_elementwise(const Problem& problem, const Slice& slice, cudaStream_t stream) {
   const uint32_t per_block = kThreads * kInFlight<typename F::P> * F::W;
-  launch("elementwise", elementwise<F, kGrad>, (slice.elements + per_block - 1) / per_block, stream, slice, Coefficients<typename F::B>(problem));
+  launch("elementwise", elementwise<F, kGrad>, (slice.elements + per_block - 1) / per_block, stream, slice,
+         Coefficients<typename F::B>(problem));
 }
 
 // Threads to add up one row of `terms`: a power of 2, about 8 terms each.
@@ -105,8 +106,10 @@ void launch_slice(const Problem& problem, const Slice& slice, cudaStream_t strea
 
 inline size_t size_of(DType type) {
   switch (type) {
-    case DType::kFloat64: case DType::kInt64: return 8;
-    case DType::kFloat16: case DType::kBFloat16: return 2;
+    case DType::kFloat64:
+    case DType::kInt64: return 8;
+    case DType::kFloat16:
+    case DType::kBFloat16: return 2;
     default: return 4;
   }
 }
@@ -129,7 +132,9 @@ void run(const Problem& given, const void* upstream, void* out, cudaStream_t str
   }
   const int64_t classes = problem.classes;
   if (problem.rows == 0 || classes == 0) return;
-  if (classes > kSliceElements) throw std::runtime_error("pred has " + std::to_string(classes) + " classes; the CUDA kernels take " + std::to_string(kSliceElements) + " at most");
+  if (classes > kSliceElements)
+    throw std::runtime_error("pred has " + std::to_string(classes) + " classes; the CUDA kernels take " + std::to_string(kSliceElements) +
+                             " at most");
   const bool upstream_by_row = problem.reduce_rows;
   const Array upstream_array{upstream, sizeof(Computed<P>) == 8 ? DType::kFloat64 : DType::kFloat32};
   const Array out_array{out, kGrad ? problem.pred.type : upstream_array.type};
@@ -144,7 +149,8 @@ void run(const Problem& given, const void* upstream, void* out, cudaStream_t str
     slice.upstream_by_row = upstream_by_row;
     slice.upstream = advanced(upstream_array, upstream_by_row ? row : offset).data;
     slice.out = const_cast<void*>(advanced(out_array, !kGrad && problem.reduce_rows ? row : offset).data);
-    slice.aligned = is_aligned(slice.pred) && (pair || (is_aligned(slice.target.data) && (problem.kind == TargetKind::kDense || is_aligned(slice.label.data)))) &&
+    slice.aligned = is_aligned(slice.pred) &&
+                    (pair || (is_aligned(slice.target.data) && (problem.kind == TargetKind::kDense || is_aligned(slice.label.data)))) &&
                     (!kGrad || upstream_by_row || is_aligned(slice.upstream)) && ((!kGrad && problem.reduce_rows) || is_aligned(slice.out));
     launch_slice<P, kGrad>(problem, slice, stream);
   }

@@ -17,13 +17,21 @@ template <class S>
 using Computed = std::conditional_t<std::is_same<S, double>::value, double, float>;
 
 template <class T>
-VFL_INLINE T to_number(float v) { return static_cast<T>(v); }
+VFL_INLINE T to_number(float v) {
+  return static_cast<T>(v);
+}
 template <class T>
-VFL_INLINE T to_number(double v) { return static_cast<T>(v); }
+VFL_INLINE T to_number(double v) {
+  return static_cast<T>(v);
+}
 template <class T>
-VFL_INLINE T to_number(__half v) { return static_cast<T>(__half2float(v)); }
+VFL_INLINE T to_number(__half v) {
+  return static_cast<T>(__half2float(v));
+}
 template <class T>
-VFL_INLINE T to_number(__nv_bfloat16 v) { return static_cast<T>(__bfloat162float(v)); }
+VFL_INLINE T to_number(__nv_bfloat16 v) {
+  return static_cast<T>(__bfloat162float(v));
+}
 
 VFL_INLINE void set_number(float& to, float v) { to = v; }
 VFL_INLINE void set_number(double& to, double v) { to = v; }

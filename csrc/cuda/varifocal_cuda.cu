@@ -6,8 +6,8 @@
 namespace paddle_vfl {
 namespace cuda {
 
-#define VFL_DECLARE(P)                                                    \
-  extern template void forward<P>(const Problem&, void*, cudaStream_t);   \
+#define VFL_DECLARE(P)                                                  \
+  extern template void forward<P>(const Problem&, void*, cudaStream_t); \
   extern template void backward<P>(const Problem&, const void*, void*, cudaStream_t);
 VFL_DECLARE(float)
 VFL_DECLARE(double)

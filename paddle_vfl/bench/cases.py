@@ -1,5 +1,6 @@
 """What is measured: inputs of one call, the same for every peer."""
 import dataclasses
+from typing import Optional
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Case:
     form: str = "logits"
     dtype: str = "float32"
     gamma: float = 2.0
-    isa: str = None
+    isa: Optional[str] = None
     peers: tuple = ("fused",)
 
     @property

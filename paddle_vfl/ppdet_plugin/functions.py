@@ -6,6 +6,7 @@ import them by name. The classes are found by their methods' code.
 import contextvars
 import functools
 import inspect
+import types
 
 from ..varifocal_loss import varifocal_loss as fused
 from .errors import ConfigError
@@ -38,7 +39,7 @@ def varifocal_loss_with_logits(pred_logits, gt_score, label, normalizer=1.0, alp
 
 
 # options of the object whose method is running: the functions are not given it
-_options = contextvars.ContextVar("paddle_vfl_options", default={})
+_options: contextvars.ContextVar = contextvars.ContextVar("paddle_vfl_options", default=types.MappingProxyType({}))
 _ATTRIBUTE = "_paddle_vfl_options"
 _FORMS = {varifocal_loss: "scores", varifocal_loss_with_logits: "logits"}
 

@@ -31,7 +31,9 @@ void fail(const std::string& what) {
   ++failures;
 }
 
-size_t size_of(DType type) { return type == DType::kFloat64 || type == DType::kInt64 ? 8 : type == DType::kFloat32 || type == DType::kInt32 ? 4 : 2; }
+size_t size_of(DType type) {
+  return type == DType::kFloat64 || type == DType::kInt64 ? 8 : type == DType::kFloat32 || type == DType::kInt32 ? 4 : 2;
+}
 
 // Memory with nothing to be touched around it, filled with 0xff, a NaN of every type.
 class Guarded {
@@ -82,7 +84,8 @@ void store(char* to, DType type, double value) {
   uint32_t bits;
   std::memcpy(&bits, &narrow, 4);
   const uint16_t bfloat = static_cast<uint16_t>(bits >> 16);
-  const uint16_t half = std::fabs(value) < 1e-4 ? 0 : static_cast<uint16_t>(((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13));
+  const uint16_t half =
+      std::fabs(value) < 1e-4 ? 0 : static_cast<uint16_t>(((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13));
   switch (type) {
     case DType::kFloat64: std::memcpy(to, &value, 8); break;
     case DType::kFloat32: std::memcpy(to, &narrow, 4); break;
@@ -100,9 +103,9 @@ struct Case {
 };
 
 std::string name_of(const Case& c) {
-  return get_isa() + " kind " + std::to_string(int(c.kind)) + " types " + std::to_string(int(c.pred)) + " " + std::to_string(int(c.target)) + " " +
-         std::to_string(c.rows) + " x " + std::to_string(c.classes) + " gamma " + std::to_string(c.gamma) + (c.use_sigmoid ? " logits" : " probabilities") +
-         (c.reduce_rows ? " rows" : " elements");
+  return get_isa() + " kind " + std::to_string(int(c.kind)) + " types " + std::to_string(int(c.pred)) + " " +
+         std::to_string(int(c.target)) + " " + std::to_string(c.rows) + " x " + std::to_string(c.classes) + " gamma " +
+         std::to_string(c.gamma) + (c.use_sigmoid ? " logits" : " probabilities") + (c.reduce_rows ? " rows" : " elements");
 }
 
 void check_bounds(const Case& c, bool at_end, std::minstd_rand& random) {
@@ -112,15 +115,19 @@ void check_bounds(const Case& c, bool at_end, std::minstd_rand& random) {
   const DType label_type = pair ? (c.rows % 2 ? DType::kInt32 : DType::kInt64) : c.target;
   const DType computed = c.pred == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
   const size_t results = c.reduce_rows ? rows : elements;
-  Guarded pred(elements * size_of(c.pred), at_end), target(targets * size_of(c.target), at_end), label(targets * size_of(label_type), at_end);
-  Guarded loss(results * size_of(computed), at_end), grad_loss(results * size_of(computed), at_end), grad(elements * size_of(c.pred), at_end);
-  for (size_t i = 0; i < elements; ++i) store(pred.data() + i * size_of(c.pred), c.pred, c.use_sigmoid ? 8 * uniform() - 5 : 0.05 + 0.9 * uniform());
+  Guarded pred(elements * size_of(c.pred), at_end), target(targets * size_of(c.target), at_end),
+      label(targets * size_of(label_type), at_end);
+  Guarded loss(results * size_of(computed), at_end), grad_loss(results * size_of(computed), at_end),
+      grad(elements * size_of(c.pred), at_end);
+  for (size_t i = 0; i < elements; ++i)
+    store(pred.data() + i * size_of(c.pred), c.pred, c.use_sigmoid ? 8 * uniform() - 5 : 0.05 + 0.9 * uniform());
   for (size_t i = 0; i < targets; ++i) {
     store(target.data() + i * size_of(c.target), c.target, i % 7 ? 0 : uniform());
     const int64_t id = static_cast<int64_t>(uniform() * double(c.classes + 3)) - 1;
     const int32_t small = static_cast<int32_t>(id);
     if (pair)
-      std::memcpy(label.data() + i * size_of(label_type), size_of(label_type) == 4 ? static_cast<const void*>(&small) : &id, size_of(label_type));
+      std::memcpy(label.data() + i * size_of(label_type), size_of(label_type) == 4 ? static_cast<const void*>(&small) : &id,
+                  size_of(label_type));
     else
       store(label.data() + i * size_of(label_type), label_type, i % 7 ? 0 : 1);
   }

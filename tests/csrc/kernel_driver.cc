@@ -25,7 +25,10 @@ std::vector<char> stored(const std::vector<float>& values, DType type) {
     std::memcpy(&bits, &values[i], 4);
     const uint16_t bfloat = bits >> 16;
     const uint16_t half = std::abs(values[i]) < 1e-4f ? 0 : ((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13);
-    const void* from = size == 8 ? static_cast<const void*>(&wide) : size == 4 ? static_cast<const void*>(&values[i]) : type == DType::kBFloat16 ? &bfloat : &half;
+    const void* from = size == 8                  ? static_cast<const void*>(&wide)
+                       : size == 4                ? static_cast<const void*>(&values[i])
+                       : type == DType::kBFloat16 ? &bfloat
+                                                  : &half;
     std::memcpy(&bytes[i * size], from, size);
   }
   return bytes;
@@ -37,7 +40,10 @@ int main(int argc, char** argv) {
   if (argc != 9) return std::fprintf(stderr, "see the head of kernel_driver.cc\n"), 2;
   const std::string isa = argv[1], form = argv[2], pass = argv[3], dtype = argv[4];
   const int64_t rows = std::atoll(argv[6]), classes = std::atoll(argv[7]), repeats = std::atoll(argv[8]);
-  const DType type = dtype == "float64" ? DType::kFloat64 : dtype == "float16" ? DType::kFloat16 : dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
+  const DType type = dtype == "float64"    ? DType::kFloat64
+                     : dtype == "float16"  ? DType::kFloat16
+                     : dtype == "bfloat16" ? DType::kBFloat16
+                                           : DType::kFloat32;
 
   std::minstd_rand random(1);
   const auto uniform = [&] { return static_cast<float>(random()) / static_cast<float>(random.max()); };

@@ -1,6 +1,5 @@
 """The digits data set."""
 import hashlib
-import json
 
 import numpy as np
 import pytest
