@@ -6,6 +6,7 @@
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages
 # make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
 # make lint             ruff, clang-format and mypy
+# make site             the documentation as a site, in build/site
 # make lock             pin requirements/lock*.txt anew
 # make clean            remove what the others made
 
@@ -26,7 +27,7 @@ LOCK := requirements/lock.txt
 endif
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test test-paddle26 cuda-check cuda-build-check sanitize fuzz lint lock clean
+.PHONY: demo test test-paddle26 cuda-check cuda-build-check sanitize fuzz lint site lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
@@ -90,6 +91,9 @@ lint: $(VENV)-lint/installed
 	$(VENV)-lint/bin/ruff check .
 	$(VENV)-lint/bin/clang-format --dry-run --Werror $(CPP)
 	$(VENV)-lint/bin/mypy
+
+site: $(VENV)-lint/installed
+	$(VENV)-lint/bin/mkdocs build --strict --quiet
 
 $(VENV)-lint/installed: requirements/lint.txt
 	$(PYTHON) -m venv $(VENV)-lint

@@ -48,12 +48,12 @@ def test_every_command_line_in_the_readme_is_understood(command):
         assert (ROOT / path).exists()
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "README_cn.md"], ids=lambda page: page.name)
-def test_python_blocks_run(page):
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, str(page), "exec"), {})
+BLOCKS = [(page, block) for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)]
+
+
+@pytest.mark.parametrize("page, block", BLOCKS, ids=[page.name for page, _ in BLOCKS])
+def test_python_blocks_run(page, block):
+    exec(compile(block, str(page), "exec"), {})
 
 
 def test_both_readmes_have_the_same_parts():
