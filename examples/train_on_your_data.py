@@ -60,7 +60,7 @@ def train_and_report(config, data, output, options=()):
     print(f"\npaddle_vfl {paddle_vfl.__version__}: {config} on {data}/val, {time.time() - start:.0f} s")
     for name, value in zip(AP_NAMES, results.get("bbox", ())):
         print(f"  {name:<14}{'none' if value < 0 else f'{value:.3f}'}")
-    if not results.get("bbox"):
+    if "bbox" not in results:
         print("  nothing was found: train for more epochs")
     print(f"{output}/detections.png\n{output}/curves.png")
 
