@@ -1,4 +1,6 @@
 """Training that is interrupted, killed and resumed; damaged checkpoints; folders that cannot be written."""
+import contextlib
+import functools
 import json
 import math
 import os
@@ -16,9 +18,23 @@ from paddle_vfl.ppdet_plugin import commands
 from paddle_vfl.ppdet_plugin.history import read_history
 
 
-def start(path, *args, **options):
-    command = [sys.executable, "-m", "paddle_vfl", "train", "-c", str(path), "--seed", "0", *map(str, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+@pytest.fixture
+def start():
+    """A function that starts training in a process, as from a terminal. None is left behind."""
+    processes = []
+
+    def run(path, *args):
+        command = [sys.executable, "-m", "paddle_vfl", "train", "-c", str(path), "--seed", "0", *map(str, args)]
+        # a background job's children ignore Ctrl-C
+        listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        processes.append(subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=listen))
+        return processes[-1]
+
+    yield run
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def finish(process, timeout=300):
@@ -42,7 +58,7 @@ def four_epochs(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_metrics_of_an_uninterrupted_one(four_epochs, tmp_path):
+def test_a_killed_run_resumes_to_the_metrics_of_an_uninterrupted_one(start, four_epochs, tmp_path):
     whole = four_epochs("whole")
     finish(start(whole, "--eval"))
     killed = four_epochs("killed")
@@ -65,9 +81,9 @@ def test_a_killed_run_resumes_to_the_metrics_of_an_uninterrupted_one(four_epochs
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_ctrl_c_stops_training_in_one_line(four_epochs, tmp_path, workers):
+def test_ctrl_c_stops_training_in_one_line(start, four_epochs, tmp_path, workers):
     path = four_epochs("interrupted")
-    process = start(path, "-o", f"worker_num={workers}", "epoch=1000", start_new_session=True)
+    process = start(path, "-o", f"worker_num={workers}", "epoch=1000")
     history = tmp_path / "interrupted" / path.stem / "history.jsonl"
     wait_for(lambda: history.exists() and history.read_text().count("\n") >= 3, process)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does
