@@ -1,7 +1,8 @@
 // Varifocal loss of one element and its derivative with respect to the prediction, written once for the vectors of the CPU
 // kernels and the scalars of the CUDA kernels.
 //
-// A backend B supplies the value type V (a vector of T, or T), whose operators work element by element, and the functions
+// A backend B supplies the value type V (a vector of T, or T), whose operators work element by element, kFused, whether a product and a
+// sum are rounded once, and the functions
 //   exp_nonpositive(V)       e^x for x <= 0
 //   log1p_unit(V)            log(1 + x) for x in [0, 1]
 //   log(V)                   natural logarithm; -inf at 0, NaN below
@@ -92,7 +93,9 @@ struct CrossEntropy {
         value = B::at_least(x, T(0)) + B::log1p_unit(e);
         grad = p;
       } else {
-        value = (B::at_least(x, T(0)) - x * q) + B::log1p_unit(e);
+        // max(x, 0) - x q: where the product is rounded first, the difference would cancel for q near 1
+        const V linear = B::kFused ? B::at_least(x, T(0)) - x * q : B::abs(x) * (x < T(0) ? q : T(1) - q);
+        value = linear + B::log1p_unit(e);
         grad = p - q;
       }
     } else {

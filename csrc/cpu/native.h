@@ -10,6 +10,13 @@ namespace paddle_vfl {
 namespace VFL_ISA {
 namespace native {
 
+// whether the compiler fuses a product and a sum
+#if VFL_VECTOR_BYTES > 16 || defined(__FMA__) || defined(__aarch64__)
+constexpr bool kFused = true;
+#else
+constexpr bool kFused = false;
+#endif
+
 #if VFL_VECTOR_BYTES == 64
 
 constexpr bool kScales = true;

@@ -47,6 +47,7 @@ struct Simd {
   using T = Float;
   using F = Format<T>;
   using Int = typename F::Int;
+  static constexpr bool kFused = native::kFused;
   static constexpr int kLanes = VFL_VECTOR_BYTES / sizeof(T);
   typedef T V __attribute__((vector_size(VFL_VECTOR_BYTES)));
   typedef Int I __attribute__((vector_size(VFL_VECTOR_BYTES)));

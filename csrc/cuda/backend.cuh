@@ -20,6 +20,7 @@ class Scalar<float> {
  public:
   using T = float;
   using V = float;
+  static constexpr bool kFused = true;
   struct Exponent {
     explicit Exponent(double t) : value(static_cast<T>(t)) {}
     T value;
@@ -73,6 +74,7 @@ class Scalar<double> {
  public:
   using T = double;
   using V = double;
+  static constexpr bool kFused = true;
   struct Exponent {
     explicit Exponent(double t) : value(t) {}
     T value;

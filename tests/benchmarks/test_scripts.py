@@ -28,7 +28,7 @@ def test_accuracy_is_a_few_ulp():
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines()[2:]]
     assert len(rows) > 20
     for _, _, dtype, version, loss, _, grad, _ in rows:
-        if "avx" in version:
+        if version != "PaddleDetection":
             assert float(loss) < 12 and float(grad) < (1 if "float16" in dtype else 12)
 
 
