@@ -81,6 +81,7 @@ struct CrossEntropy {
   V p;            // the probability
   V dp;           // its derivative with respect to the prediction
   V value, grad;  // the cross entropy and its derivative
+  V exact_grad;   // the same within fewer roundings, which positives are worth
 
   VFL_INLINE CrossEntropy(V x, V q) {
     if constexpr (kLogits) {
@@ -95,8 +96,11 @@ struct CrossEntropy {
       } else {
         // max(x, 0) - x q: where the product is rounded first, the difference would cancel for q near 1
         const V linear = B::kFused ? B::at_least(x, T(0)) - x * q : B::abs(x) * (x < T(0) ? q : T(1) - q);
-        value = linear + B::log1p_unit(e);
+        value = (q == T(0) ? B::at_least(x, T(0)) : linear) + B::log1p_unit(e);  // 0 inf would be NaN
         grad = p - q;
+        // p is a quotient: what it lacks is its remainder, of which numerator - p is exact, over 1 + e
+        const V numerator = x < T(0) ? e : V{} + T(1);
+        exact_grad = grad + ((numerator - p) - p * e) * r;
       }
     } else {
       p = x;
@@ -104,14 +108,14 @@ struct CrossEntropy {
       const V other = T(1) - x;
       // PaddleDetection's limits: the logarithm at -100, the denominator at 1e-12
       const V log_other = B::at_least(B::log(other) + ((T(1) - other) - x), T(-100));
-      const V slope = B::reciprocal(B::at_least(x * other, T(1e-12)));
-      // nearly all elements are background, whose log(x) counts for nothing; but log makes NaN of x < 0
-      if (kElements == Elements::kBackground || B::all((q == T(0)) & (x >= T(0)))) {
+      const V variance = B::at_least(x * other, T(1e-12));
+      if constexpr (kElements == Elements::kBackground) {
         value = -log_other;
-        grad = x * slope;
+        grad = x * B::reciprocal(variance);
       } else {
         value = -(q * B::at_least(B::log(x), T(-100)) + (T(1) - q) * log_other);
-        grad = (x - q) * slope;
+        grad = (x - q) * B::reciprocal(variance);
+        exact_grad = (x - q) / variance;
       }
     }
   }
@@ -122,6 +126,13 @@ template <class B, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
 VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B::V y, typename B::V upstream, const Coefficients<B>& c) {
   using V = typename B::V;
   using T = typename B::T;
+  if constexpr (kElements != Elements::kBackground) {
+    // nearly all elements are, and get the same bits on either path; probabilities below 0 have to give NaN
+    auto background = q == T(0);
+    if constexpr (kElements == Elements::kMasked) background &= y == T(0);
+    if constexpr (!kLogits) background &= x >= T(0);
+    if (B::all(background)) return varifocal<B, kLogits, kSquare, Elements::kBackground, kGrad>(x, q, y, upstream, c);
+  }
   const CrossEntropy<B, kLogits, kElements> bce(x, q);
 
   V d = bce.p;
@@ -151,11 +162,11 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
   }
 
   if constexpr (kElements != Elements::kBackground) {
-    const V positive = (c.positive_q * q + c.positive_1) * (kGrad ? bce.grad : bce.value);
+    const V positive = (c.positive_q * q + c.positive_1) * (kGrad ? bce.exact_grad : bce.value);
     if constexpr (kElements == Elements::kDense) {
       result = q > T(0) ? positive : result;
     } else {
-      result = result * (T(1) - y) + positive * y;
+      result = y == T(0) ? result : result * (T(1) - y) + positive * y;
     }
   }
   return kGrad ? result * upstream : result;

@@ -11,7 +11,7 @@ def loss_and_grad(x, q, y=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use
             p = np.where(x >= 0, 1 / (1 + e), e / (1 + e))
             dp = e / (1 + e) ** 2
             bce = np.maximum(x, 0) - x * q + np.log1p(e)
-            dbce = p - q
+            dbce = np.where(x >= 0, (1 - q) - e / (1 + e), e / (1 + e) - q)  # p - q, where 1 does not swallow e
         else:
             p, dp = x, np.ones_like(x)
             bce = -(q * np.maximum(np.log(p), -100) + (1 - q) * np.maximum(np.log1p(-p), -100))

@@ -376,6 +376,23 @@ def test_a_score_that_is_no_number_spoils_its_element_alone(rng, isa, score, pai
         assert np.argwhere(~np.isfinite(result)).tolist() == [[1, 7]]
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["dense", "masked"])
+@pytest.mark.parametrize("use_sigmoid", [True, False], ids=["logits", "probabilities"])
+def test_the_bits_of_background_do_not_depend_on_its_neighbours(rng, isa, use_sigmoid, masked):
+    """Vectors without a positive take a shorter path."""
+    x = rng.normal(0, 4, (60, 10)) if use_sigmoid else rng.uniform(size=(60, 10))
+    if use_sigmoid:
+        x[:3, 0] = np.inf, -np.inf, np.nan
+    alone, among = np.zeros_like(x), np.zeros_like(x)
+    among[:, 5:] = rng.uniform(0.1, 1, (60, 5))
+    options = dict(use_sigmoid=use_sigmoid, dtype="float32")
+    results = [run(x, q, (q > 0) if masked else None, **options) for q in (alone, among)]
+    for a, b in zip(*results):
+        np.testing.assert_array_equal(a[:, :5], b[:, :5])
+    if use_sigmoid:
+        assert results[0][0][1, 0] == 0 and results[0][1][1, 0] == 0  # a logit of -inf is background beyond doubt
+
+
 def test_tensors_on_different_devices_are_named(monkeypatch):
     """A build of Paddle without GPUs has no second device: stand-ins with places take the tensors' part."""
     from types import SimpleNamespace

@@ -142,7 +142,7 @@ struct Simd {
   // e^r for |r| <= ln(2) / 2
   static VFL_INLINE V exp_reduced(V r) {
     const V square = r * r;
-    return square * polynomial(r, square, Polynomials<T>::kExp) + (r + T(1));
+    return (square * polynomial(r, square, Polynomials<T>::kExp) + r) + T(1);
   }
 
   // x = 2^exponent (1 + fraction) for finite x > 0, 1 + fraction in [sqrt(1/2), sqrt(2)), or in [3/4, 3/2) if native
