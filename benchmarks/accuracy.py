@@ -4,10 +4,13 @@
 
 Against the formula with 50 digits (mpmath) for float64, and in float64 (tests/oracle.py) for the others. An ULP is the distance of
 neighbouring numbers of the result's dtype: float32 for the loss of half precision. Negatives are a dense grid of logits from -40 to 40, or of
-probabilities from 1e-4 to 1 - 2^-7, with the score 0; positives are random. The gradient of a positive is a multiple of p - q, which cancels near p = q
-in any arithmetic: its errors are in ULP of the multiple of the larger of p and q.
+probabilities from 1e-4 to 1 - 2^-7, with the score 0; positives are random. With a mask, as PP-YOLOE and the DETR losses call it, the mask is 0 for
+negatives, 1 for positives, and random for "soft". The gradient of a positive is a multiple of p - q, which cancels near p = q
+in any arithmetic: its errors are in ULP of the multiple of the larger of p and q; those of soft elements, of the largest term of the sum.
 """
 import argparse
+import functools
+import itertools
 import sys
 from pathlib import Path
 
@@ -19,6 +22,7 @@ import oracle
 import paddle_vfl  # before paddle
 
 import paddle
+import paddle.nn.functional as F
 from paddle_vfl._ops import extension
 from ppdet.modeling.losses.varifocal_loss import varifocal_loss as composed
 
@@ -27,35 +31,58 @@ MODES = {
     "logits, gamma 1.7": dict(use_sigmoid=True, gamma=1.7), "logits, gamma 0.5": dict(use_sigmoid=True, gamma=0.5),
     "probabilities, gamma 2": dict(use_sigmoid=False, gamma=2.0),
 }
+KINDS = {  # of elements, by whether there is a mask
+    False: ("negatives", "positives"),
+    True: ("negatives", "positives", "soft"),
+}
 
 
-def samples(use_sigmoid, positive, count, rng):
+def samples(use_sigmoid, kind, count, rng):
+    """Predictions, scores and masks."""
     highest = 1 - 2**-7  # in bfloat16 the next one is 1
-    if positive:
-        x, q = rng.normal(0, 4, count), rng.uniform(0.01, 1, count)
-        return (x if use_sigmoid else rng.uniform(1e-3, highest, count)), q
-    return (np.linspace(-40, 40, count) if use_sigmoid else np.linspace(1e-4, highest, count)), np.zeros(count)
+    if kind == "negatives":
+        x = np.linspace(-40, 40, count) if use_sigmoid else np.linspace(1e-4, highest, count)
+        return x, np.zeros(count), np.zeros(count)
+    x = rng.normal(0, 4, count) if use_sigmoid else rng.uniform(1e-3, highest, count)
+    return x, rng.uniform(0.01, 1, count), np.ones(count) if kind == "positives" else rng.uniform(size=count)
 
 
-def with_50_digits(x, q, use_sigmoid, gamma, alpha=0.75):
+def with_50_digits(x, q, y, masked, use_sigmoid, gamma, alpha=0.75):
     """(loss, gradient) of each element as mpmath numbers."""
     import mpmath
     from mpmath import mp, mpf
 
     mp.dps = 50
-    x_values, q_values = map(mpf, x.tolist()), map(mpf, q.tolist())
     results = []
-    for x, q in zip(x_values, q_values):
+    for element in zip(x.tolist(), q.tolist(), y.tolist()):
+        x, q, y = map(mpf, element)
         p = 1 / (1 + mpmath.exp(-x)) if use_sigmoid else x
         dp = p * (1 - p) if use_sigmoid else mpf(1)
         bce = -(q * mpmath.log(p) + (1 - q) * mpmath.log(1 - p))
         slope = p - q if use_sigmoid else (p - q) / (p * (1 - p))
-        if q > 0:
-            results.append((q * bce, q * slope))
-        else:
-            weight = alpha * p**gamma
-            results.append((weight * bce, weight * slope + alpha * gamma * p ** (gamma - 1) * dp * bce))
+        share = y if masked else mpf(q > 0)
+        weight = alpha * p**gamma * (1 - share) + q * share
+        results.append((weight * bce, weight * slope + alpha * gamma * p ** (gamma - 1) * (1 - share) * dp * bce))
     return results
+
+
+def largest_term(x, q, y, use_sigmoid, gamma, alpha=0.75):
+    """The largest of the numbers that are added up in the gradient."""
+    with np.errstate(over="ignore"):
+        p = 1 / (1 + np.exp(-x)) if use_sigmoid else x
+    steepness = 1 if use_sigmoid else 1 / (p * (1 - p))
+    dp = p * (1 - p) if use_sigmoid else 1
+    bce = -(q * np.log(p) + (1 - q) * np.log1p(-p))
+    weight = np.maximum(alpha * p**gamma * (1 - y), q * y)
+    return np.maximum(weight * np.maximum(p, q) * steepness, alpha * gamma * p ** (gamma - 1) * (1 - y) * dp * bce)
+
+
+def composed_with_mask(x, q, y, use_sigmoid, gamma, alpha=0.75):
+    """PPYOLOEHead._varifocal_loss and, for logits, varifocal_loss_with_logits of the DETR losses, without their sums."""
+    p = F.sigmoid(x) if use_sigmoid else x
+    weight = alpha * p.pow(gamma) * (1 - y) + q * y
+    entropy = F.binary_cross_entropy_with_logits if use_sigmoid else F.binary_cross_entropy
+    return entropy(x, q, weight=weight, reduction="none")
 
 
 def ulps(got, expected, dtype, scale=None):
@@ -68,28 +95,24 @@ def ulps(got, expected, dtype, scale=None):
     return np.abs((got - expected).astype(np.float64)) / ulp
 
 
-def evaluate(function, x, q, dtype):
+def evaluate(function, dtype, x, *targets):
     pred = paddle.to_tensor(x, dtype=dtype, stop_gradient=False)
-    loss = function(pred, paddle.to_tensor(q, dtype=dtype))
+    loss = function(pred, *(paddle.to_tensor(target, dtype=dtype) for target in targets))
     loss.sum().backward()
-    return loss.astype("float64").numpy(), pred.grad.astype("float64").numpy()
+    return tuple(result.astype("float64").numpy().reshape(-1) for result in (loss, pred.grad))
 
 
-def errors(mode, kind, dtype, function, count, rng):
+def errors(mode, masked, kind, dtype, function, count, rng):
     """The cells of a row: largest and mean error of the loss and of the gradient."""
     options = MODES[mode]
-    x, q = (paddle.to_tensor(a, dtype=dtype).astype("float64").numpy() for a in samples(options["use_sigmoid"], kind == "positives", count, rng))
-    loss, grad = evaluate(function, x.reshape(1, -1), q.reshape(1, -1), dtype)
-    loss, grad = loss.reshape(-1), grad.reshape(-1)
+    x, q, y = (paddle.to_tensor(a, dtype=dtype).astype("float64").numpy() for a in samples(options["use_sigmoid"], kind, count, rng))
+    loss, grad = evaluate(function, dtype, *(a.reshape(1, -1) for a in ((x, q, y) if masked else (x, q))))
     if dtype == "float64":
-        exact = with_50_digits(x, q, **options)
+        exact = with_50_digits(x, q, y, masked, **options)
         expected_loss, expected_grad = (np.array([pair[i] for pair in exact], object) for i in (0, 1))
     else:
-        expected_loss, expected_grad = oracle.loss_and_grad(x, q, **options)
-    with np.errstate(over="ignore"):
-        p = 1 / (1 + np.exp(-x)) if options["use_sigmoid"] else x
-    steepness = 1 if options["use_sigmoid"] else 1 / (p * (1 - p))
-    scale = q * np.maximum(p, q) * steepness if kind == "positives" else None
+        expected_loss, expected_grad = oracle.loss_and_grad(x, q, y if masked else None, **options)
+    scale = None if kind == "negatives" else largest_term(x, q, y, **options)
     cells = []
     for got, expected, of, limit in ((loss, expected_loss, "float64" if dtype == "float64" else "float32", None), (grad, expected_grad, dtype, scale)):
         error = ulps(got, expected, of, limit)
@@ -97,27 +120,36 @@ def errors(mode, kind, dtype, function, count, rng):
     return tuple(cells)
 
 
+def rows(mode, masked, kind, dtype, count):
+    """(versions of the loss that have the same figures, figures)."""
+    options = MODES[mode]
+    versions = {}
+    for isa in extension.isa_supported():
+        extension.set_isa(isa)
+        fused = functools.partial(paddle_vfl.varifocal_loss, **options)
+        versions.setdefault(errors(mode, masked, kind, dtype, fused, count, np.random.default_rng(0)), []).append(isa)
+    if dtype in ("float32", "float64"):  # the composed loss has no half precision on CPUs
+        if masked:
+            own = functools.partial(composed_with_mask, **options)
+        else:  # a column of one class, because PaddleDetection may sum over the classes
+            own = lambda x, q: composed(x.reshape([-1, 1]), q.reshape([-1, 1]), **options).reshape([1, -1])
+        versions.setdefault(errors(mode, masked, kind, dtype, own, count, np.random.default_rng(0)), []).append("PaddleDetection")
+    return [(", ".join(names), cells) for cells, names in versions.items()]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=200_001, help="elements (default: %(default)s; a hundredth of them for float64)")
+    parser.add_argument("--count", type=int, default=1_000_001, help="elements (default: %(default)s; a hundredth of them for float64)")
     count = parser.parse_args().count
     print("| form | elements | dtype | version | loss: max | mean | gradient: max | mean |\n|---|---|---|---|---|---|---|---|")
-    for mode, options in MODES.items():
-        # the weight of a positive does not depend on gamma
-        for kind in ("negatives", "positives") if options["gamma"] == 2 else ("negatives",):
+    for (mode, options), masked in itertools.product(MODES.items(), (False, True)):
+        for kind in KINDS[masked]:
+            # the weight of a positive does not depend on gamma
+            if options["gamma"] != 2 and (masked or kind == "positives"):
+                continue
             for dtype in ("float32", "float64", "float16", "bfloat16"):
-                n = count // 100 if dtype == "float64" else count
-                versions = {}  # instruction sets with the same figures share a row
-                for isa in extension.isa_supported():
-                    extension.set_isa(isa)
-                    fused = lambda x, q, options=options: paddle_vfl.varifocal_loss(x, q, **options)
-                    versions.setdefault(errors(mode, kind, dtype, fused, n, np.random.default_rng(0)), []).append(isa)
-                if dtype in ("float32", "float64"):  # the composed loss has no half precision on CPUs
-                    # a column of one class, because PaddleDetection may sum over the classes
-                    own = lambda x, q, options=options: composed(x.reshape([-1, 1]), q.reshape([-1, 1]), **options).reshape([1, -1])
-                    versions.setdefault(errors(mode, kind, dtype, own, n, np.random.default_rng(0)), []).append("PaddleDetection")
-                for cells, names in versions.items():
-                    print(f"| {mode} | {kind} | {dtype} | {', '.join(names)} | {' | '.join(cells)} |")
+                for versions, cells in rows(mode, masked, kind, dtype, count // 100 if dtype == "float64" else count):
+                    print(f"| {mode}{', mask' if masked else ''} | {kind} | {dtype} | {versions} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -80,8 +80,7 @@ struct CrossEntropy {
   using T = typename B::T;
   V p;            // the probability
   V dp;           // its derivative with respect to the prediction
-  V value, grad;  // the cross entropy and its derivative
-  V exact_grad;   // the same within fewer roundings, which positives are worth
+  V value, grad;  // the cross entropy and its derivative; where q is not 0, the precise way
 
   VFL_INLINE CrossEntropy(V x, V q) {
     if constexpr (kLogits) {
@@ -94,13 +93,13 @@ struct CrossEntropy {
         value = B::at_least(x, T(0)) + B::log1p_unit(e);
         grad = p;
       } else {
-        // max(x, 0) - x q: where the product is rounded first, the difference would cancel for q near 1
+        const auto is_background = q == T(0);
+        // max(x, 0) - x q: where the product is rounded first, the difference would cancel for q near 1; 0 inf would be NaN
         const V linear = B::kFused ? B::at_least(x, T(0)) - x * q : B::abs(x) * (x < T(0) ? q : T(1) - q);
-        value = (q == T(0) ? B::at_least(x, T(0)) : linear) + B::log1p_unit(e);  // 0 inf would be NaN
-        grad = p - q;
-        // p is a quotient: what it lacks is its remainder, of which numerator - p is exact, over 1 + e
+        value = (is_background ? B::at_least(x, T(0)) : linear) + B::log1p_unit(e);
+        // p is a quotient; what it lacks is the remainder, of which numerator - p is exact, over 1 + e
         const V numerator = x < T(0) ? e : V{} + T(1);
-        exact_grad = grad + ((numerator - p) - p * e) * r;
+        grad = (p - q) + (is_background ? V{} : ((numerator - p) - p * e) * r);
       }
     } else {
       p = x;
@@ -114,8 +113,7 @@ struct CrossEntropy {
         grad = x * B::reciprocal(variance);
       } else {
         value = -(q * B::at_least(B::log(x), T(-100)) + (T(1) - q) * log_other);
-        grad = (x - q) * B::reciprocal(variance);
-        exact_grad = (x - q) / variance;
+        grad = q == T(0) ? x * B::reciprocal(variance) : (x - q) / variance;
       }
     }
   }
@@ -127,7 +125,7 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
   using V = typename B::V;
   using T = typename B::T;
   if constexpr (kElements != Elements::kBackground) {
-    // nearly all elements are, and get the same bits on either path; probabilities below 0 have to give NaN
+    // Nearly all elements are: a shorter path, with the same bits. Probabilities below 0 have to give NaN.
     auto background = q == T(0);
     if constexpr (kElements == Elements::kMasked) background &= y == T(0);
     if constexpr (!kLogits) background &= x >= T(0);
@@ -162,7 +160,7 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
   }
 
   if constexpr (kElements != Elements::kBackground) {
-    const V positive = (c.positive_q * q + c.positive_1) * (kGrad ? bce.exact_grad : bce.value);
+    const V positive = (c.positive_q * q + c.positive_1) * (kGrad ? bce.grad : bce.value);
     if constexpr (kElements == Elements::kDense) {
       result = q > T(0) ? positive : result;
     } else {

@@ -21,15 +21,22 @@ def test_help(script):
     assert status == 0 and "usage:" in out, err[-2000:]
 
 
-def test_accuracy_is_a_few_ulp():
+def test_accuracy_is_a_few_ulp_and_never_worse_than_the_composed_loss():
     pytest.importorskip("ppdet")
-    status, out, err = run("accuracy.py", "--count", 2001)
+    status, out, err = run("accuracy.py", "--count", 5001)
     assert status == 0, err[-2000:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if re.match(r"\| (logits|probabilities)", line)]
-    assert len(rows) > 20
-    for _, _, dtype, version, loss, _, grad, _ in rows:
-        if version != "PaddleDetection":
-            assert float(loss) < 12 and float(grad) < (1 if "float16" in dtype else 12)
+    composed = {tuple(row[:3]): row for row in rows if row[3] == "PaddleDetection"}
+    assert len(rows) > 40 and len(composed) > 20
+    for *case, version, loss, loss_mean, grad, grad_mean in rows:
+        if version == "PaddleDetection":
+            continue
+        assert float(loss) < 12 and float(grad) < (1 if "float16" in case[2] else 12)
+        if tuple(case) in composed:
+            other_loss, other_loss_mean, other_grad, other_grad_mean = map(float, composed[tuple(case)][4:])
+            # the largest of few errors is a matter of chance, their mean is not
+            assert float(loss_mean) <= 1.05 * other_loss_mean and float(grad_mean) <= 1.05 * other_grad_mean, case
+            assert float(loss) <= 1.5 * other_loss and float(grad) <= 1.5 * other_grad, case
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is here")
