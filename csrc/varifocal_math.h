@@ -11,7 +11,7 @@
 //   reciprocal(V)            1 / x
 //   abs(V), negative_abs(V)  |x|, -|x|
 //   at_least(V, T)           max(x, limit)
-//   all(comparison)          whether it holds in every element of the vector
+//   all_background(x, q, y)  whether q and y are 0 and x is not below 0 in every element; may say no to -0 and NaN
 // NaN passes through all of them but pow.
 #pragma once
 
@@ -126,10 +126,8 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
   using T = typename B::T;
   if constexpr (kElements != Elements::kBackground) {
     // Nearly all elements are: a shorter path, with the same bits. Probabilities below 0 have to give NaN.
-    auto background = q == T(0);
-    if constexpr (kElements == Elements::kMasked) background &= y == T(0);
-    if constexpr (!kLogits) background &= x >= T(0);
-    if (B::all(background)) return varifocal<B, kLogits, kSquare, Elements::kBackground, kGrad>(x, q, y, upstream, c);
+    if (B::all_background(kLogits ? V{} : x, q, kElements == Elements::kMasked ? y : V{}))
+      return varifocal<B, kLogits, kSquare, Elements::kBackground, kGrad>(x, q, y, upstream, c);
   }
   const CrossEntropy<B, kLogits, kElements> bce(x, q);
 

@@ -31,10 +31,7 @@ VFL_INLINE __m512 reciprocal(__m512 x) {
 VFL_INLINE __m512d reciprocal(__m512d x) { return 1.0 / x; }
 VFL_INLINE __m512 sqrt(__m512 x) { return _mm512_sqrt_ps(x); }
 VFL_INLINE __m512d sqrt(__m512d x) { return _mm512_sqrt_pd(x); }
-typedef int32_t Int32x16 __attribute__((vector_size(64)));
-typedef int64_t Int64x8 __attribute__((vector_size(64)));
-VFL_INLINE bool all(Int32x16 comparison) { return _mm512_movepi32_mask(reinterpret_cast<__m512i>(comparison)) == 0xffff; }
-VFL_INLINE bool all(Int64x8 comparison) { return _mm512_movepi64_mask(reinterpret_cast<__m512i>(comparison)) == 0xff; }
+VFL_INLINE bool no_bits(__m512i x) { return _mm512_test_epi64_mask(x, x) == 0; }
 VFL_INLINE __m512 scale(__m512 x, __m512 n) { return _mm512_scalef_ps(x, n); }
 VFL_INLINE __m512d scale(__m512d x, __m512d n) { return _mm512_scalef_pd(x, n); }
 VFL_INLINE __m512 exponent(__m512 x) { return _mm512_getexp_ps(x); }
@@ -62,10 +59,7 @@ VFL_INLINE __m256 at_least(__m256 x, __m256 limit) { return _mm256_max_ps(limit,
 VFL_INLINE __m256d at_least(__m256d x, __m256d limit) { return _mm256_max_pd(limit, x); }
 VFL_INLINE __m256 sqrt(__m256 x) { return _mm256_sqrt_ps(x); }
 VFL_INLINE __m256d sqrt(__m256d x) { return _mm256_sqrt_pd(x); }
-template <class I>
-VFL_INLINE bool all(I comparison) {
-  return _mm256_movemask_epi8(reinterpret_cast<__m256i>(comparison)) == -1;
-}
+VFL_INLINE bool no_bits(__m256i x) { return _mm256_testz_si256(x, x); }
 #else
 template <class V>
 VFL_INLINE V at_least(V x, V limit) {
@@ -76,12 +70,8 @@ VFL_INLINE V sqrt(V x) {
   for (size_t i = 0; i < sizeof(V) / sizeof(x[0]); ++i) x[i] = std::sqrt(x[i]);
   return x;
 }
-template <class I>
-VFL_INLINE bool all(I comparison) {
-  auto both = comparison[0];
-  for (size_t i = 1; i < sizeof(I) / sizeof(comparison[0]); ++i) both &= comparison[i];
-  return both != 0;
-}
+typedef long long Int64x2 __attribute__((vector_size(16)));
+VFL_INLINE bool no_bits(Int64x2 x) { return (x[0] | x[1]) == 0; }
 #endif
 #endif
 

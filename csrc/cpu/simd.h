@@ -73,8 +73,11 @@ struct Simd {
   static VFL_INLINE V at_least(V x, T limit) { return native::at_least(x, V{} + limit); }
   static VFL_INLINE V sqrt(V x) { return native::sqrt(x); }
   static VFL_INLINE V reciprocal(V x) { return native::reciprocal(x); }
-  // whether a comparison holds in every lane
-  static VFL_INLINE bool all(I comparison) { return native::all(comparison); }
+  static VFL_INLINE bool all_background(V x, V q, V y) {
+    typedef long long Bits __attribute__((vector_size(VFL_VECTOR_BYTES)));
+    const I sign = I{} + std::numeric_limits<Int>::min();
+    return native::no_bits(reinterpret_cast<Bits>((bits(x) & sign) | bits(q) | bits(y)));
+  }
 
   static VFL_INLINE V exp_nonpositive(V x) {
     x = at_least(x, F::kExpLowest);

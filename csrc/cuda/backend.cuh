@@ -53,7 +53,7 @@ class Scalar<float> {
     return limit > x ? limit : x;  // fmaxf would lose a NaN
 #endif
   }
-  static VFL_INLINE bool all(bool comparison) { return comparison; }
+  static VFL_INLINE bool all_background(V x, V q, V y) { return q == 0 && y == 0 && x >= 0; }
 
  private:
   // a constant of the host can be used on the device one number at a time
@@ -89,7 +89,7 @@ class Scalar<double> {
   static VFL_INLINE V abs(V x) { return ::fabs(x); }
   static VFL_INLINE V negative_abs(V x) { return -::fabs(x); }
   static VFL_INLINE V at_least(V x, T limit) { return limit > x ? limit : x; }
-  static VFL_INLINE bool all(bool comparison) { return comparison; }
+  static VFL_INLINE bool all_background(V x, V q, V y) { return q == 0 && y == 0 && x >= 0; }
 };
 
 }  // namespace cuda

@@ -1,6 +1,8 @@
 // Calls one kernel, without Paddle: to count its instructions and to time it.
 //
-//   kernel_driver ISA FORM PASS DTYPE GAMMA ROWS CLASSES REPEATS      FORM: logits masked pair; PASS: forward backward
+//   kernel_driver ISA FORM PASS DTYPE GAMMA ROWS CLASSES REPEATS [DENSITY]     FORM: logits masked pair; PASS: forward backward
+//
+// One row in 33 has a positive, or the share DENSITY of all elements of dense and masked targets is, at random.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -37,7 +39,7 @@ std::vector<char> stored(const std::vector<float>& values, DType type) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 9) return std::fprintf(stderr, "see the head of kernel_driver.cc\n"), 2;
+  if (argc != 9 && argc != 10) return std::fprintf(stderr, "see the head of kernel_driver.cc\n"), 2;
   const std::string isa = argv[1], form = argv[2], pass = argv[3], dtype = argv[4];
   const int64_t rows = std::atoll(argv[6]), classes = std::atoll(argv[7]), repeats = std::atoll(argv[8]);
   const DType type = dtype == "float64"    ? DType::kFloat64
@@ -55,6 +57,13 @@ int main(int argc, char** argv) {
     score[row] = uniform();
     target[row * classes + label[row]] = score[row];
     mask[row * classes + label[row]] = 1;
+  }
+  if (argc == 10) {
+    const float density = static_cast<float>(std::atof(argv[9]));
+    for (size_t i = 0; i < target.size(); ++i) {
+      target[i] = uniform() < density ? uniform() : 0.0f;
+      mask[i] = target[i] > 0 ? 1.0f : 0.0f;
+    }
   }
   const auto pred_bytes = stored(pred, type), target_bytes = stored(target, type), mask_bytes = stored(mask, type);
 
