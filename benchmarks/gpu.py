@@ -66,7 +66,8 @@ def steps_of(torch, sets, form):
     if form == "pair":
         return steps
     eager = composed_loss(torch)
-    for peer, function in (("torch", eager), ("torch.compile", torch.compile(eager))):
+    torch._dynamo.reset()  # or it would compile for any size once it has seen two, and not at all after eight
+    for peer, function in (("torch", eager), ("torch.compile", torch.compile(eager, dynamic=False))):
         kept = [(s.leaf, function(s.leaf, s.q), s.upstream) for s in sets]
         steps[peer, "forward"] = [lambda s=s, f=function: f(s.x, s.q) for s in sets]
         steps[peer, "backward"] = [lambda k=k: torch.autograd.grad(k[1], k[0], k[2], retain_graph=True) for k in kept]
@@ -79,17 +80,13 @@ def copy_steps(torch, sets, count):
     return [lambda a=a, b=b: b.copy_(a) for a, b in pairs]
 
 
-def as_graph(torch, calls):
-    """All calls as one CUDA graph, warmed up."""
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(2):
-            for call in calls:
-                call()
-    torch.cuda.current_stream().wait_stream(stream)
-    torch.cuda.synchronize()
+def as_graph(torch, calls, stream):
+    """All calls as one CUDA graph, warmed up. Autograd runs backward on the stream of forward, so that has to be the same."""
+    for _ in range(2):
+        for call in calls:
+            call()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=stream):
         for call in calls:
             call()
     return graph
@@ -101,11 +98,13 @@ def measure(torch, kernels, elements, dtype, form, rounds):
     dense = form == "dense"
     bytes_of = {"forward": elements * size * (2 if dense else 1), "backward": elements * size * (3 if dense else 2)}
     count = max(1, min(50, int(CACHE / bytes_of["forward"]) + 1))
-    sets = [Inputs(torch, kernels, rows, dtype, form) for _ in range(count)]
-    steps = steps_of(torch, sets, form)
-    for name, moved in bytes_of.items():
-        steps["copy", name] = copy_steps(torch, sets, moved)
-    graphs = {key: as_graph(torch, calls) for key, calls in steps.items()}
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        sets = [Inputs(torch, kernels, rows, dtype, form) for _ in range(count)]
+        steps = steps_of(torch, sets, form)
+        for name, moved in bytes_of.items():
+            steps["copy", name] = copy_steps(torch, sets, moved)
+        graphs = {key: as_graph(torch, calls, stream) for key, calls in steps.items()}
     repeats = max(1, int(2e9 / (bytes_of["forward"] * count)))
     times = {key: [] for key in graphs}
     for _ in range(rounds):

@@ -49,6 +49,15 @@ def test_the_plots_are_pictures(report, tmp_path):
         assert Image.open(path).size[0] > 500
 
 
+@pytest.mark.slow
+def test_the_command(tmp_path, capsys):
+    """As in the documentation, with a smaller case."""
+    assert cli.main(["bench", "--match", "small head", "--rounds", "1", "--threads", "1", "--json", str(tmp_path / "cpu.json"), "--plots", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "small head, 8,544 x 10" in out and json.loads((tmp_path / "cpu.json").read_text())["results"]
+    assert (tmp_path / "time.png").exists()
+
+
 @pytest.mark.parametrize("args, message", [
     (["--match", "nothing like it"], "no case has 'nothing like it' in its name; there are: PP-YOLOE"),
     (["--rounds", "0"], "--threads and --rounds: expected at least 1"),

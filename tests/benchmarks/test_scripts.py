@@ -39,6 +39,13 @@ def test_accuracy_is_a_few_ulp_and_never_worse_than_the_composed_loss():
             assert float(loss) <= 1.5 * other_loss and float(grad) <= 1.5 * other_grad, case
 
 
+def test_step_share(tmp_path):
+    pytest.importorskip("ppdet")
+    status, out, err = run("step_share.py", "--width", 0.125, "--size", 160, "--batch", 2, "--classes", 5, "--rounds", 1, "--json", tmp_path / "raw.json")
+    assert status == 0, err[-2000:]
+    assert len(re.findall(r"^\| (?:ppdet|fused)\b.*%", out, re.MULTILINE)) == 2 and (tmp_path / "raw.json").exists()
+
+
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is here")
 def test_the_gpu_benchmark_says_what_it_lacks():
     status, _, err = run("gpu.py")

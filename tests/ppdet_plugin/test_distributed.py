@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,14 +21,27 @@ def program():
     return Path(sys.executable).with_name("paddle-vfl")
 
 
-def run(command, folder, processes):
-    launch = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(processes), "--log_dir", str(folder / "log")]
+def start(command, folder, *options):
+    """Paddle's launcher with a command, in a folder."""
+    launch = [sys.executable, "-m", "paddle.distributed.launch", *options, "--log_dir", str(folder / "log")]
     path = os.pathsep.join(p for p in (os.environ.get("PPDET_SRC", ""), os.environ.get("PYTHONPATH", "")) if p)
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=300, env=env)
+    return subprocess.Popen([*launch, *map(str, command)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+
+
+def finish(launcher, folder):
+    """The logs of its processes."""
+    try:
+        out, _ = launcher.communicate(timeout=300)
+    finally:
+        launcher.kill()
     logs = "\n".join(log.read_text() for log in (folder / "log").glob("workerlog.*"))
-    assert done.returncode == 0, done.stdout[-2000:] + logs[-5000:]
+    assert launcher.returncode == 0, out[-2000:] + logs[-5000:]
     return logs
+
+
+def run(command, folder, processes):
+    return finish(start(command, folder, "--nproc_per_node", str(processes)), folder)
 
 
 def losses(path):
@@ -48,21 +62,30 @@ def assert_equal_weights(actual, expected):
 
 
 @pytest.fixture
-def runs(config, tmp_path):
-    """Run a command with one process and with two, for 4 steps of 8 images. Returns their folders."""
+def prepared(config, tmp_path):
+    """A folder with c.yml, a config of 4 steps of 8 images over all processes."""
 
-    def start(*command):
-        folders = []
-        for processes in (1, 2):
-            folder = tmp_path / f"processes{processes}"
-            folder.mkdir()
-            path = config(CONFIG, epoch=2, TrainReader={"batch_size": 8 // processes}, save_dir=str(folder / "output"))
-            shutil.copy(path, folder / "c.yml")
+    def prepare(name, processes):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = config(CONFIG, epoch=2, TrainReader={"batch_size": 8 // processes}, save_dir=str(folder / "output"))
+        shutil.copy(path, folder / "c.yml")
+        return folder
+
+    return prepare
+
+
+@pytest.fixture
+def runs(prepared):
+    """Run a command with one process and with two. Returns their folders."""
+
+    def run_both(*command):
+        folders = [prepared(f"processes{processes}", processes) for processes in (1, 2)]
+        for processes, folder in enumerate(folders, 1):
             run([*command, "-c", "c.yml"], folder, processes)
-            folders.append(folder)
         return folders
 
-    return start
+    return run_both
 
 
 def test_the_command(runs):
@@ -78,6 +101,20 @@ def test_the_command(runs):
 def test_an_ordinary_script_with_the_yaml_line(runs):
     one, two = runs(SCRIPT)
     assert_equal_weights(weights(two), weights(one))
+
+
+def test_two_machines(prepared):
+    """Two launchers that meet at an address, with a process each: `--nnodes 2 --master ...`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        master = f"127.0.0.1:{free.getsockname()[1]}"
+    one, *machines = (prepared(name, processes) for name, processes in (("one", 1), ("first", 2), ("second", 2)))
+    run([SCRIPT, "-c", "c.yml"], one, 1)
+    launchers = [start([SCRIPT, "-c", "c.yml"], folder, "--nnodes", "2", "--master", master, "--nproc_per_node", "1") for folder in machines]
+    for launcher, folder in zip(launchers, machines):
+        finish(launcher, folder)
+    (saved,) = [folder for folder in machines if list(folder.rglob("model_final.pdparams"))]
+    assert_equal_weights(weights(saved), weights(one))
 
 
 def test_run_can_be_started_by_launch(config, tmp_path):
