@@ -55,6 +55,7 @@ def op_calls(monkeypatch):
 @pytest.fixture
 def clean_ppdet():
     """PaddleDetection keeps the configs it has read in one global dict: put it back afterwards, and the plugin off."""
+    pytest.importorskip("ppdet")
     from ppdet.core.workspace import global_config
 
     paddle_vfl.disable()

@@ -130,8 +130,7 @@ YAML_BLOCKS = [(page, block) for page in PAGES for block in re.findall(r"```yaml
 
 
 @pytest.mark.parametrize("page, block", YAML_BLOCKS, ids=[page.name for page, _ in YAML_BLOCKS])
-def test_yaml_blocks_are_configs(page, block, tmp_path):
-    pytest.importorskip("ppdet")
+def test_yaml_blocks_are_configs(page, block, tmp_path, clean_ppdet):
     from ppdet.core.workspace import load_config
 
     config = tmp_path / "config.yml"

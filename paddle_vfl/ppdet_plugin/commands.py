@@ -49,7 +49,8 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
     import paddle
     from ppdet.engine import Trainer, init_fleet_env, init_parallel_env, set_random_seed
 
-    from .history import EpochStart, History
+    from .epochs import EpochLoader, EpochStart
+    from .history import History
 
     folder = _run_folder(cfg)
     if fleet:
@@ -61,6 +62,7 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
     # names as in a new process: a checkpoint holds the optimizer's state by parameter name
     with paddle.utils.unique_name.guard():
         trainer = Trainer(cfg, mode="train")
+        trainer.loader = EpochLoader(trainer.loader)
         trainer.register_callbacks([History(trainer, folder), EpochStart(trainer, seed)])
         if resume is not None:
             trainer.resume_weights(resume)

@@ -4,10 +4,9 @@ import os
 
 import paddle
 import paddle.distributed as dist
-from ppdet.engine import set_random_seed
 from ppdet.engine.callbacks import Callback
 
-__all__ = ["EpochStart", "History", "read_history"]
+__all__ = ["History", "read_history"]
 
 NAME = "history.jsonl"
 
@@ -70,24 +69,6 @@ def _is_before(epoch, line):
         return json.loads(line)["epoch"] < epoch
     except (ValueError, KeyError, TypeError):  # cut off when the run was killed
         return False
-
-
-class EpochStart(Callback):
-    """Makes an epoch independent of where the run began: its order of images, and its random numbers if there is a seed."""
-
-    def __init__(self, trainer, seed=None):
-        super().__init__(trainer)
-        self.seed = seed
-
-    def on_epoch_begin(self, status):
-        if status["mode"] != "train":
-            return
-        # it counts its own epochs, from 0 in a resumed run too
-        sampler = getattr(self.model.loader, "_batch_sampler", None)
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(status["epoch_id"])
-        if self.seed is not None:
-            set_random_seed(self.seed + status["epoch_id"])
 
 
 def read_history(path):
