@@ -22,7 +22,7 @@ def commands(page, pattern):
 
 
 FROM_CHECKOUT, *PIP_ONLY = commands("README.md", "pip install")
-# the first is the last of the others with what it depends on, which is there: to build once more would show nothing
+# the line for a checkout is the last of the others plus dependencies, which are there by then: it is resolved, not built again
 INSTALL = [*PIP_ONLY, FROM_CHECKOUT + " --dry-run", "pip install 'paddle-vfl[det]'", "pip install 'setuptools<81'"]  # in troubleshooting.md
 COMMANDS = [command for command in commands("README.md", "(?:paddle-vfl|python examples/)") if "tools/train.py" not in command]  # that one: test_training.py
 COMMANDS += ["python -m paddle_vfl info", *commands("docs/benchmarks/README.md", "MALLOC_")]
