@@ -131,4 +131,9 @@ else:
     extension = CppExtension(sources=sources, **options)
 extension.name = "paddle_vfl._C"  # as an argument, Paddle 2.6 passes it on twice
 
-setup(ext_modules=[extension], cmdclass={"build_ext": Build.with_options(no_python_abi_suffix=False)})
+setup(
+    ext_modules=[extension],
+    cmdclass={"build_ext": Build.with_options(no_python_abi_suffix=False)},
+    # what lies in build/ may be of other headers or of another Paddle
+    options={"build_ext": {"force": True}},
+)

@@ -36,3 +36,16 @@ def test_a_build_without_paddle_is_one_sentence():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "Install paddlepaddle, then: pip install --no-build-isolation paddle-vfl" in done.stderr
+
+
+def test_what_was_built_before_is_not_taken_for_up_to_date():
+    """It may be of other headers, or of another Paddle: installing again must compile again."""
+    code = """
+import distutils.core
+build = distutils.core.run_setup("setup.py", ["build_ext"], stop_after="commandline").get_command_obj("build_ext")
+build.ensure_finalized()
+print("force:", build.force)
+"""
+    code = "import setuptools\n" + code  # which has distutils where Python has none
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "force: True" in done.stdout, done.stderr
