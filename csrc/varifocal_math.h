@@ -11,7 +11,7 @@
 //   reciprocal(V)            1 / x
 //   abs(V), negative_abs(V)  |x|, -|x|
 //   at_least(V, T)           max(x, limit)
-//   all_background(x, q, y)  whether q and y are 0 and x is not below 0 in every element; may say no to -0 and NaN
+//   all_background(x, q, y)  whether q and y are 0 and x is not below 0 in every element; no is always safe
 // NaN passes through all of them but pow.
 #pragma once
 

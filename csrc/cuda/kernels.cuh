@@ -1,12 +1,12 @@
 // The CUDA kernels of the varifocal loss.
 //
 //   elementwise    one result for each element: the loss without sums, the gradient
-//   sum_tiles      the sums of short rows: a block computes a tile of whole rows and adds them up in shared memory
+//   sum_tiles      the sums of short rows: a block computes a tile of whole rows and adds up what the vectors sum to
 //   sum_rows       the sum of a long row by a group of threads
 //
 // All of them read the predictions and what belongs to them as one flat array in vectors of 16 bytes, whatever the number of classes is; a
 // vector may lie across rows. Indices have 32 bits: launch.cuh cuts larger problems into slices. The order of additions depends on
-// the number of classes alone, so the same input gives the same bits.
+// the shape alone, so the same input gives the same bits.
 #pragma once
 
 #include "backend.cuh"
@@ -20,23 +20,18 @@ constexpr int kWarp = 32;
 // Blocks a multiprocessor holds at least: lets float64, which is not bound by memory, have the registers it wants.
 template <class T>
 constexpr int kBlocks = std::is_same<T, double>::value ? 2 : 4;
-constexpr int kTileElements = 4096;  // of sum_tiles, at most
-
-// Elements in a vector of 16 bytes of predictions, and vectors that a thread of `elementwise` has in flight.
-template <class P>
-constexpr int kVector = 16 / static_cast<int>(sizeof(P));
-template <class P>
-constexpr int kInFlight = std::is_same<P, float>::value || std::is_same<P, double>::value ? 2 : 1;
+constexpr int kTileTerms = 2048;  // of sum_tiles, at most
 
 // Division of numbers below 2^31 by a constant.
 struct Divisor {
-  explicit Divisor(uint32_t d) : divisor(d), shift(31) {
-    while ((uint64_t(1) << (shift - 31)) < d) ++shift;
-    factor = static_cast<uint32_t>(((uint64_t(1) << shift) + d - 1) / d);
+  explicit Divisor(uint32_t d) : divisor(d), bits(0) {
+    while ((uint64_t(1) << bits) < d) ++bits;
+    factor = static_cast<uint32_t>(((uint64_t(1) << (31 + bits)) + d - 1) / d);
   }
-  VFL_INLINE uint32_t divide(uint32_t n) const { return static_cast<uint32_t>((uint64_t(n) * factor) >> shift); }
+  // the upper half of a product, and a shift, which are two instructions
+  VFL_INLINE uint32_t divide(uint32_t n) const { return static_cast<uint32_t>((uint64_t(2 * n) * factor) >> 32) >> bits; }
 
-  uint32_t divisor, shift, factor;
+  uint32_t divisor, bits, factor;
 };
 
 #ifndef VFL_SLICE_ELEMENTS
@@ -68,8 +63,20 @@ struct Form {
   static constexpr bool kLogits = kLogits_, kSquare = kSquare_;
   static constexpr Elements kElements = kElements_;
   static constexpr bool kPair = kElements == Elements::kBackground, kMasked = kElements == Elements::kMasked;
-  static constexpr int W = kVector<P>;
+  // Elements of a vector: 16 bytes of predictions, twice that of float32 where a label has to be searched for. Vectors that a thread
+  // of `elementwise` has in flight.
+  static constexpr int W = std::is_same<P, float>::value && kPair ? 8 : 16 / sizeof(P);
+  static constexpr int kInFlight = W < 8 ? 2 : 1;
 };
+
+// Whether all threads of the warp that run together say so: then none of them has to wait for the others' way.
+VFL_INLINE bool all_in_warp(bool yes) {
+#ifdef __CUDA_ARCH__
+  return __all_sync(__activemask(), yes);
+#else
+  return yes;
+#endif
+}
 
 template <int W, class T, class Q>
 struct Loaded {
@@ -103,7 +110,7 @@ class Vector {
     if (F::kPair || (kGrad && s.upstream_by_row)) {
       row_ = s.classes.divide(first);
       column_ = first - row_ * s.classes.divisor;
-      if constexpr (F::kPair) label_ = label_of(s, row_);
+      if constexpr (F::kPair) label_ = Label(s, row_);
       if constexpr (kGrad)
         if (s.upstream_by_row) row_upstream_ = static_cast<const T*>(s.upstream)[row_];
     }
@@ -116,15 +123,14 @@ class Vector {
     if constexpr (kGrad)
       if (s.upstream_by_row) spread_upstream(s);
     Pack<T, W> result;
-#pragma unroll
-    for (int j = 0; j < W; ++j) {
-      const T x = to_number<T>(x_.items[j]);
-      T q = 0, y = 0;
-      if constexpr (!F::kPair) q = to_number<T>(q_.items[j]);
-      if constexpr (F::kMasked) y = to_number<T>(y_.items[j]);
-      result.items[j] = varifocal<B, F::kLogits, F::kSquare, F::kElements, kGrad>(x, q, y, kGrad ? upstream_.items[j] : T(1), c);
+    if constexpr (F::kPair) {
+      compute_as<Elements::kBackground>(c, result);
+      compute_positives(s, c, result);
+    } else if (all_in_warp(is_background())) {
+      compute_as<Elements::kBackground>(c, result);
+    } else {
+      compute_as<F::kElements>(c, result);
     }
-    if constexpr (F::kPair) compute_positives(s, c, result);
     return result;
   }
 
@@ -132,13 +138,48 @@ class Vector {
   const int count;
 
  private:
-  static VFL_INLINE int64_t label_of(const Slice& s, uint32_t row) {
-    return s.label.type == DType::kInt32 ? static_cast<const int32_t*>(s.label.data)[row] : static_cast<const int64_t*>(s.label.data)[row];
+  // The halves of a label, of which one in [0, classes) has nothing in the upper half; little-endian.
+  struct Label {
+    VFL_INLINE Label() {}
+    VFL_INLINE Label(const Slice& s, uint32_t row) {
+      const bool wide = s.label.type == DType::kInt64;
+      const char* at = static_cast<const char*>(s.label.data) + uint64_t(row) * (wide ? 8u : 4u);
+      low = reinterpret_cast<const uint32_t*>(at)[0];
+      if (wide) high = reinterpret_cast<const uint32_t*>(at)[1];
+    }
+    uint32_t low = 0, high = 0;
+  };
+
+  template <Elements kElements>
+  VFL_INLINE void compute_as(const Coefficients<B>& c, Pack<T, W>& result) {
+#pragma unroll
+    for (int j = 0; j < W; ++j) {
+      const T x = static_cast<T>(x_.number(j));
+      T q = 0, y = 0;
+      if constexpr (kElements != Elements::kBackground) q = static_cast<T>(q_.number(j));
+      if constexpr (kElements == Elements::kMasked) y = static_cast<T>(y_.number(j));
+      result.items[j] = varifocal<B, F::kLogits, F::kSquare, kElements, kGrad>(x, q, y, kGrad ? upstream_.items[j] : T(1), c);
+    }
+  }
+
+  // Nearly all vectors are: a shorter path, with the same bits. Probabilities below 0 have to give NaN.
+  VFL_INLINE bool is_background() const {
+    bool background = is_zero(q_);
+    if constexpr (F::kMasked) background = background && is_zero(y_);
+    if constexpr (!F::kLogits)
+#pragma unroll
+      for (int j = 0; j < W; ++j) background = background && static_cast<T>(x_.number(j)) >= 0;
+    return background;
   }
 
   VFL_INLINE void spread_upstream(const Slice& s) {
     uint32_t row = row_, column = column_;
     T value = row_upstream_;
+    if (column + W <= s.classes.divisor) {
+#pragma unroll
+      for (int j = 0; j < W; ++j) upstream_.items[j] = value;
+      return;
+    }
 #pragma unroll
     for (int j = 0; j < W; ++j) {
       upstream_.items[j] = value;
@@ -152,18 +193,18 @@ class Vector {
   // The vector was computed as background; compute once more what has a score: one element of a row at most.
   VFL_INLINE void compute_positives(const Slice& s, const Coefficients<B>& c, Pack<T, W>& result) {
     uint32_t row = row_;
-    int64_t label = label_;
-    const int classes = static_cast<int>(s.classes.divisor);
+    Label label = label_;
+    const uint32_t classes = s.classes.divisor;
     // in the vector, the row begins at `begin`, which is not positive for the first, and ends before `end`
-    for (int begin = -static_cast<int>(column_), end = begin + classes;;) {
-      const int at = label >= 0 && label < classes ? begin + static_cast<int>(label) : -1;
-      if (at >= 0 && at < count) {
-        const T q = load_any<1, T>(s.target, row, 1, false).items[0];
+    for (int begin = -static_cast<int>(column_), end = begin + static_cast<int>(classes);;) {
+      const int at = begin + static_cast<int>(label.low);
+      if (label.high == 0 && label.low < classes && at >= 0 && at < count) {
+        const T q = number_at<T>(s.target, row);
         T x = 0, upstream = 1;
 #pragma unroll
         for (int j = 0; j < W; ++j) {
           if (j != at) continue;
-          x = to_number<T>(x_.items[j]);
+          x = static_cast<T>(x_.number(j));
           if constexpr (kGrad) upstream = upstream_.items[j];
         }
         const T value = varifocal<B, F::kLogits, F::kSquare, Elements::kDense, kGrad>(x, q, T(0), upstream, c);
@@ -172,8 +213,8 @@ class Vector {
       }
       if (end >= count) return;
       begin = end;
-      end += classes;
-      label = label_of(s, ++row);
+      end += static_cast<int>(classes);
+      label = Label(s, ++row);
     }
   }
 
@@ -181,21 +222,20 @@ class Vector {
   typename Target::Type q_, y_;
   Pack<T, W> upstream_;
   uint32_t row_ = 0, column_ = 0;  // of the first element
-  int64_t label_ = -1;
+  Label label_;
   T row_upstream_ = 0;
 };
 
 template <class F, bool kGrad>
 __global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>) elementwise(Slice s, Coefficients<typename F::B> c) {
   using Out = std::conditional_t<kGrad, typename F::P, typename F::T>;
-  constexpr int W = F::W, kUnroll = kInFlight<typename F::P>;
+  constexpr int W = F::W, kUnroll = F::kInFlight;
   const uint32_t vector = blockIdx.x * (kThreads * kUnroll) + threadIdx.x;
   const auto finish = [&](Vector<F, kGrad>& v) {
     if (v.count == 0) return;
     const Pack<typename F::T, W> result = v.compute(s, c);
     Pack<Out, W> out;
-#pragma unroll
-    for (int j = 0; j < W; ++j) set_number(out.items[j], result.items[j]);
+    out.set_numbers(result);
     store<W>(static_cast<Out*>(s.out), v.first, v.count, s.aligned, out);
   };
   Vector<F, kGrad> v(s, vector * W);
@@ -214,40 +254,51 @@ VFL_INLINE T sum_of_group(T value, int group) {
   return value;
 }
 
-// rows_per_tile rows a block; group (a power of 2, at most a warp) threads add up one row. rows_per_tile times the classes is a
-// multiple of W where it can be, so that tiles begin on whole vectors; a tile that does not begins within one.
+// rows_per_tile rows a block; 2^group_bits threads, a warp at most, add up one row. rows_per_tile times the classes is a multiple of W
+// where it can be: a vector that lies across tiles is computed by both.
 template <class F>
 __global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>)
-    sum_tiles(Slice s, Coefficients<typename F::B> c, uint32_t rows_per_tile, uint32_t group) {
+    sum_tiles(Slice s, Coefficients<typename F::B> c, uint32_t rows_per_tile, uint32_t group_bits) {
   using T = typename F::T;
   constexpr int W = F::W;
-  __shared__ T terms[kTileElements];
+  constexpr uint32_t kVectors = kTileTerms / 2 + 1;
+  __shared__ __align__(16) T terms[2 * kVectors];
   const uint32_t classes = s.classes.divisor;
   const uint32_t first_row = blockIdx.x * rows_per_tile, rows = min(rows_per_tile, s.rows - first_row);
-  const uint32_t begin = first_row * classes, end = begin + rows * classes;
-  // where no vector lies across rows, its sum is one term
-  const bool whole = classes % W == 0;
-  for (uint32_t first = (begin / W + threadIdx.x) * W; first < end; first += kThreads * W) {
+  const uint32_t begin = first_row * classes, end = begin + rows * classes, origin = begin - begin % W;
+  // A vector of W classes or more lies in two rows at most: the sum of what belongs to the first is one term, the rest is another.
+  const bool two_rows = classes >= W;
+  T *heads = terms, *tails = terms + kVectors;
+  for (uint32_t first = origin + threadIdx.x * W; first < end; first += kThreads * W) {
     Vector<F, false> v(s, first);
     const Pack<T, W> loss = v.compute(s, c);
-    if (whole) {
-      T sum = loss.items[0];
+    if (two_rows) {
+      const int left = static_cast<int>(min(classes - (first - s.classes.divide(first) * classes), uint32_t(W)));  // of the first row
+      T head = loss.items[0], tail = 0;
+      if (left == W) {
 #pragma unroll
-      for (int j = 1; j < W; ++j) sum += loss.items[j];
-      terms[(first - begin) / W] = sum;
+        for (int j = 1; j < W; ++j) head += loss.items[j];
+      } else {
+#pragma unroll
+        for (int j = 1; j < W; ++j) (j < left ? head : tail) += loss.items[j];
+      }
+      heads[(first - origin) / W] = head;
+      tails[(first - origin) / W] = tail;
     } else {
-#pragma unroll
-      for (int j = 0; j < W; ++j)
-        if (first + j >= begin && first + j < end) terms[first + j - begin] = loss.items[j];
+      *reinterpret_cast<Pack<T, W>*>(terms + (first - origin)) = loss;
     }
   }
   __syncthreads();
-  const uint32_t per_row = whole ? classes / W : classes, lane = threadIdx.x % group, rows_at_once = kThreads / group;
+  const uint32_t group = 1 << group_bits, lane = threadIdx.x % group, rows_at_once = kThreads >> group_bits;
   for (uint32_t base = 0; base < rows; base += rows_at_once) {
-    const uint32_t row = base + threadIdx.x / group;
+    const uint32_t row = base + (threadIdx.x >> group_bits);
+    const uint32_t from = begin - origin + row * classes, to = row < rows ? from + classes : 0;
     T sum = 0;
-    if (row < rows)
-      for (uint32_t i = lane; i < per_row; i += group) sum += terms[row * per_row + i];
+    if (two_rows) {
+      for (uint32_t i = from / W + lane; i * W < to; i += group) sum += i * W < from ? tails[i] : heads[i];
+    } else {
+      for (uint32_t i = from + lane; i < to; i += group) sum += terms[i];
+    }
     sum = sum_of_group(sum, static_cast<int>(group));
     if (row < rows && lane == 0) static_cast<T*>(s.out)[first_row + row] = sum;
   }
@@ -261,12 +312,17 @@ __global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>) sum_rows(Sli
   const uint32_t row = blockIdx.x * (kThreads / kGroup) + threadIdx.x / kGroup, lane = threadIdx.x % kGroup;
   const uint32_t begin = row * s.classes.divisor, end = row < s.rows ? begin + s.classes.divisor : begin;
   T sum = 0;
-#pragma unroll 2
   for (uint32_t first = (begin / W + lane) * W; first < end; first += kGroup * W) {
     Vector<F, false> v(s, first);
     const Pack<T, W> loss = v.compute(s, c);
+    if (first >= begin && first + W <= end) {
 #pragma unroll
-    for (int j = 0; j < W; ++j) sum += first + j >= begin && first + j < end ? loss.items[j] : T(0);
+      for (int j = 0; j < W; ++j) sum += loss.items[j];
+    } else {
+#pragma unroll
+      for (int j = 0; j < W; ++j)
+        if (first + j >= begin && first + j < end) sum += loss.items[j];
+    }
   }
   sum = sum_of_group(sum, kWarp);
   if constexpr (kGroup > kWarp) {

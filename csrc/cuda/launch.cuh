@@ -32,16 +32,16 @@ void launch(const char* name, void (*kernel)(Parameters...), uint32_t blocks, cu
 
 template <class F, bool kGrad>
 void launch_elementwise(const Problem& problem, const Slice& slice, cudaStream_t stream) {
-  const uint32_t per_block = kThreads * kInFlight<typename F::P> * F::W;
+  const uint32_t per_block = kThreads * F::kInFlight * F::W;
   launch("elementwise", elementwise<F, kGrad>, (slice.elements + per_block - 1) / per_block, stream, slice,
          Coefficients<typename F::B>(problem));
 }
 
-// Threads to add up one row of `terms`: a power of 2, about 8 terms each.
-inline uint32_t group_for(uint32_t terms) {
-  uint32_t group = 1;
-  while (group < kWarp && group * 8 < terms) group *= 2;
-  return group;
+// Threads to add up one row of `terms`, as a power of 2: about 8 terms each, a warp at most.
+inline uint32_t group_bits(uint32_t terms) {
+  uint32_t bits = 0;
+  while ((1 << bits) < kWarp && (8u << bits) < terms) ++bits;
+  return bits;
 }
 
 template <class F>
@@ -55,13 +55,14 @@ void launch_sums(const Problem& problem, const Slice& slice, cudaStream_t stream
     constexpr uint32_t kRows = kThreads / kWarp;
     launch("sum_rows (warp)", sum_rows<F, kWarp>, (slice.rows + kRows - 1) / kRows, stream, slice, coefficients);
   } else {
+    // two terms for a vector, or one for each element of the shortest rows
+    const uint32_t elements = classes >= F::W ? kTileTerms / 2 * F::W : kTileTerms, terms = classes >= F::W ? classes / F::W + 1 : classes;
     // a multiple of 16 rows is a whole number of vectors for every type; small problems are spread over more blocks
-    constexpr uint32_t kBlocks = 512;
-    const uint32_t most = kTileElements / classes, wanted = (slice.rows + kBlocks - 1) / kBlocks;
-    const uint32_t step = most >= 16 ? 16 : most >= 8 ? 8 : 4;
+    constexpr uint32_t kBlocks = 2048;
+    const uint32_t most = elements / classes, wanted = (slice.rows + kBlocks - 1) / kBlocks;
+    const uint32_t step = most >= 16 ? 16 : most >= 8 ? 8 : most >= 4 ? 4 : 1;
     const uint32_t rows = std::min(most / step, std::max((wanted + step - 1) / step, 1u)) * step;
-    const uint32_t terms = classes % F::W == 0 ? classes / F::W : classes;
-    launch("sum_tiles", sum_tiles<F>, (slice.rows + rows - 1) / rows, stream, slice, coefficients, rows, group_for(terms));
+    launch("sum_tiles", sum_tiles<F>, (slice.rows + rows - 1) / rows, stream, slice, coefficients, rows, group_bits(terms));
   }
 }
 
