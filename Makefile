@@ -1,7 +1,7 @@
 # make demo             train, evaluate and draw: about five minutes on two cores
 # make test             the test suite; with PPDET_SRC=FOLDER against a checkout of PaddleDetection
 # make test-paddle26    the quick tests on Paddle 2.6 (Python 3.9 to 3.12), installed as a package
-# make cuda-check       compile the CUDA kernels for every architecture: no warnings, no spills; registers of each kernel
+# make cuda-check       compile the CUDA kernels for every architecture: no warnings, no spills; registers, instructions an element
 # make cuda-build-check the whole extension against a CUDA build of Paddle, and the operator's tests on the CPU; needs no GPU
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages
 # make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
@@ -60,8 +60,9 @@ $(VENV26)/built: $(VENV26)/installed $(SOURCES) $(shell find paddle_vfl -name '*
 	DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV26)/build.cfg $(VENV26)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
-cuda-check:
-	$(PYTHON) tools/cuda_check.py
+cuda-check: $(VENV)-lint/installed
+	$(VENV)-lint/bin/python tools/cuda_instructions.py
+	$(VENV)-lint/bin/python tools/cuda_check.py
 
 $(VENV_CUDA)/installed: requirements/lock-paddle26.txt
 	@PYTHON="$(PYTHON)" sh tools/check_machine.sh

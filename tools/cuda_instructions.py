@@ -1,0 +1,139 @@
+"""Instructions that the CUDA kernels issue for an element: ``python tools/cuda_instructions.py``; needs nvcc, not a GPU.
+
+Compiles for sm_90 what training calls most, logits with gamma 2: the row sums of the loss (a thread that computes 32 elements) and
+the gradient (8 elements). Reads the machine code and takes the shortest way to the end with one exponential an element and loads of 16
+bytes: that of whole vectors without a positive, which nearly all are. Adding up the rows is not in it. Fails where a number is above LIMITS.
+"""
+import argparse
+import collections
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CUDA = Path(__file__).resolve().parents[1] / "csrc" / "cuda"
+KERNELS = """
+#include "launch.cuh"
+namespace paddle_vfl {
+namespace cuda {
+template <class P, Elements kElements>
+void form(const Problem& problem, const Slice& slice, cudaStream_t stream) {
+  using F = Form<Computed<P>, P, P, true, true, kElements>;
+  launch_elementwise<F, true>(problem, slice, stream);
+  launch_sums<F>(problem, slice, stream);
+}
+template <class P>
+void forms(const Problem& problem, const Slice& slice, cudaStream_t stream) {
+  form<P, Elements::kDense>(problem, slice, stream);
+  form<P, Elements::kMasked>(problem, slice, stream);
+  form<P, Elements::kBackground>(problem, slice, stream);
+}
+template void forms<float>(const Problem&, const Slice&, cudaStream_t);
+template void forms<__half>(const Problem&, const Slice&, cudaStream_t);
+template void forms<__nv_bfloat16>(const Problem&, const Slice&, cudaStream_t);
+}  // namespace cuda
+}  // namespace paddle_vfl
+"""
+TARGETS = ["dense", "masked", "pair"]  # in the order of the enumerators of Elements
+ARRAYS = {"dense": 2, "masked": 3, "pair": 1}  # of elements, that are read
+DTYPES = {"f": "float32", "6__half": "float16", "13__nv_bfloat16": "bfloat16"}  # by their mangled names
+# nvcc 13.0, and 3% for its other versions
+LIMITS = {
+    ("forward", "float32"): {"dense": 36, "masked": 39, "pair": 37},
+    ("forward", "float16"): {"dense": 32, "masked": 33, "pair": 38},
+    ("forward", "bfloat16"): {"dense": 32, "masked": 33, "pair": 38},
+    ("backward", "float32"): {"dense": 48, "masked": 50, "pair": 44},
+    ("backward", "float16"): {"dense": 40, "masked": 41, "pair": 45},
+    ("backward", "bfloat16"): {"dense": 40, "masked": 41, "pair": 45},
+}
+
+
+def disassembler():
+    """The path of nvdisasm: of the toolkit, or of the package nvidia-cuda-nvdisasm."""
+    installed = [path for folder in sys.path for path in Path(folder).glob("nvidia/*/bin/nvdisasm")]
+    return shutil.which("nvdisasm") or next(map(str, installed), None)
+
+
+def disassemble(folder):
+    """{mangled name: (instructions, {label: index})} of KERNELS."""
+    source, binary = Path(folder) / "kernels.cu", Path(folder) / "kernels.cubin"
+    source.write_text(KERNELS)
+    subprocess.run(["nvcc", "-std=c++17", "-O3", "-arch=sm_90", "-cubin", f"-I{CUDA}", str(source), "-o", str(binary)], check=True)
+    listing = subprocess.run([disassembler(), "-c", str(binary)], check=True, capture_output=True, text=True).stdout
+    kernels = {}
+    for line in listing.splitlines():
+        if found := re.match(r"\.text\.(\w+):", line):
+            instructions, labels = kernels[found[1]] = [], {}
+        elif found := re.match(r"(\.L_x_\d+):", line):
+            labels[found[1]] = len(instructions)
+        elif kernels and (found := re.match(r"\s*/\*[0-9a-f]{4,5}\*/\s+(.*?)\s*;", line)):
+            instructions.append(found[1])
+    return kernels
+
+
+def shortest_way(instructions, labels, wanted):
+    """The instructions from the entry to an exit, with exactly so many of some as `wanted` says: {what they begin with: number}."""
+    start = (0, (0,) * len(wanted))  # an instruction, and how many of the wanted ones come before it
+    came_from, queue = {start: None}, collections.deque([start])
+    while queue:
+        state = at, counts = queue.popleft()
+        operation = re.sub(r"^@\S+ ", "", instructions[at])
+        conditional = operation != instructions[at] or re.match(r"BRA U?!?U?P\d", operation)
+        counts = tuple(count + operation.startswith(name) for name, count in zip(wanted, counts))
+        if operation.startswith("EXIT") and counts == tuple(wanted.values()):
+            way = []
+            while state:
+                way.append(instructions[state[0]])
+                state = came_from[state]
+            return way[::-1]
+        following = []
+        if operation.startswith("BRA"):
+            following.append(labels[re.search(r"\((\.L_x_\d+)\)", operation)[1]])
+        if conditional or not operation.startswith(("BRA", "EXIT")):
+            following.append(at + 1)
+        for after in following:
+            if after < len(instructions) and all(c <= w for c, w in zip(counts, wanted.values())) and (after, counts) not in came_from:
+                came_from[after, counts] = state
+                queue.append((after, counts))
+    raise ValueError(f"no way with {wanted}")
+
+
+def count(name, instructions, labels):
+    """((direction, dtype), targets, (instructions an element, loads before the first exponential)), or None."""
+    if "sum_rows" in name:
+        return None
+    dtype = DTYPES[re.search(r"FormIf(f|6__half|13__nv_bfloat16)", name)[1]]
+    targets = TARGETS[int(re.search(r"ElementsE(\d)", name)[1])]
+    direction = "forward" if "sum_tiles" in name else "backward"
+    accesses = 2 if dtype == "float32" else 1  # of 16 bytes, for 8 elements
+    elements = 32 if direction == "forward" else 8
+    moved = elements // 8 * accesses
+    wanted = {"MUFU.EX2": elements, "LDG.E.128": moved * ARRAYS[targets], "STG.E.128": moved if direction == "backward" else 0}
+    way = shortest_way(instructions, labels, wanted)
+    first = next(i for i, instruction in enumerate(way) if instruction.startswith("MUFU.EX2"))
+    return (direction, dtype), targets, (len(way) / elements, sum("LDG.E.128" in instruction for instruction in way[:first]))
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    if shutil.which("nvcc") is None or disassembler() is None:
+        sys.exit("there is no nvcc on the PATH, or no nvdisasm: pip install nvidia-cuda-nvdisasm")
+    table = collections.defaultdict(dict)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (instructions, labels) in disassemble(folder).items():
+            if counted := count(name, instructions, labels):
+                row, targets, table[row][targets] = counted
+    print("instructions an element (loads in flight)".ljust(44) + "".join(t.rjust(12) for t in TARGETS))
+    too_many = []
+    for row in LIMITS:
+        cells = [table[row][targets] for targets in TARGETS]
+        print(" ".join(row).ljust(44) + "".join(f"{number:.1f} ({loads})".rjust(12) for number, loads in cells))
+        too_many += [f"{' '.join(row)} {t}: {table[row][t][0]:.1f}, limit {limit}" for t, limit in LIMITS[row].items() if table[row][t][0] > limit]
+    if too_many:
+        sys.exit("\n".join(too_many))
+
+
+if __name__ == "__main__":
+    main()
