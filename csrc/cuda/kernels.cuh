@@ -125,7 +125,8 @@ class Vector {
     Pack<T, W> result;
     if constexpr (F::kPair) {
       compute_as<Elements::kBackground>(c, result);
-      compute_positives(s, c, result);
+      // nearly all vectors have no positive of their first row, and no other row
+      if (label_.is(column_, static_cast<uint32_t>(count), s) || column_ + count > s.classes.divisor) compute_positives(s, c, result);
     } else if (all_in_warp(is_background())) {
       compute_as<Elements::kBackground>(c, result);
     } else {
@@ -146,6 +147,10 @@ class Vector {
       const char* at = static_cast<const char*>(s.label.data) + uint64_t(row) * (wide ? 8u : 4u);
       low = reinterpret_cast<const uint32_t*>(at)[0];
       if (wide) high = reinterpret_cast<const uint32_t*>(at)[1];
+    }
+    // Whether it is one of `count` classes from `first` on.
+    VFL_INLINE bool is(uint32_t first, uint32_t count, const Slice& s) const {
+      return low - first < count && low < s.classes.divisor && high == 0;
     }
     uint32_t low = 0, high = 0;
   };
@@ -192,28 +197,28 @@ class Vector {
 
   // The vector was computed as background; compute once more what has a score: one element of a row at most.
   VFL_INLINE void compute_positives(const Slice& s, const Coefficients<B>& c, Pack<T, W>& result) {
-    uint32_t row = row_;
+    uint32_t row = row_, column = column_;
     Label label = label_;
-    const uint32_t classes = s.classes.divisor;
-    // in the vector, the row begins at `begin`, which is not positive for the first, and ends before `end`
-    for (int begin = -static_cast<int>(column_), end = begin + static_cast<int>(classes);;) {
-      const int at = begin + static_cast<int>(label.low);
-      if (label.high == 0 && label.low < classes && at >= 0 && at < count) {
+    // `begin`: where in the vector the row begins, or goes on with a class that is not its first
+    for (uint32_t begin = 0;;) {
+      const uint32_t left = static_cast<uint32_t>(count) - begin;
+      if (label.is(column, left, s)) {
+        const uint32_t at = begin + label.low - column;
         const T q = number_at<T>(s.target, row);
         T x = 0, upstream = 1;
 #pragma unroll
-        for (int j = 0; j < W; ++j) {
+        for (uint32_t j = 0; j < W; ++j) {
           if (j != at) continue;
           x = static_cast<T>(x_.number(j));
           if constexpr (kGrad) upstream = upstream_.items[j];
         }
         const T value = varifocal<B, F::kLogits, F::kSquare, Elements::kDense, kGrad>(x, q, T(0), upstream, c);
 #pragma unroll
-        for (int j = 0; j < W; ++j) result.items[j] = j == at ? value : result.items[j];
+        for (uint32_t j = 0; j < W; ++j) result.items[j] = j == at ? value : result.items[j];
       }
-      if (end >= count) return;
-      begin = end;
-      end += static_cast<int>(classes);
+      if (s.classes.divisor - column >= left) return;
+      begin += s.classes.divisor - column;
+      column = 0;
       label = Label(s, ++row);
     }
   }

@@ -79,6 +79,14 @@ def test_label_and_score(kernels, rng, classes, dtype, use_sigmoid, label_dtype,
     check(got, expected, dtype)
 
 
+def test_a_label_that_only_ends_like_a_class_is_none(kernels, rng):
+    x, _, _ = make(rng, (4, 80))
+    label = np.array([5, 5 + 2**32, 5 - 2**32, -1])
+    q = np.zeros(x.shape)
+    q[0, 5] = 0.5
+    check(kernels.run(x, np.full(4, 0.5), label), oracle.loss_and_grad(x, q))
+
+
 @pytest.mark.parametrize("masked", [False, True], ids=["dense", "masked"])
 @pytest.mark.parametrize("target_dtype", DTYPES)
 @pytest.mark.parametrize("dtype", DTYPES)
