@@ -4,8 +4,8 @@
 //   sum_tiles      the sums of short rows: a block computes a tile of whole rows and adds up what the vectors sum to
 //   sum_rows       the sum of a long row by a group of threads
 //
-// All of them read the predictions and what belongs to them as one flat array in vectors of 16 bytes, whatever the number of classes is; a
-// vector may lie across rows. Indices have 32 bits: launch.cuh cuts larger problems into slices. The order of additions depends on
+// All of them read the predictions and what belongs to them as one flat array in accesses of 16 bytes, whatever the number of classes is;
+// a vector may lie across rows. Indices have 32 bits: launch.cuh cuts larger problems into slices. The order of additions depends on
 // the shape alone, so the same input gives the same bits.
 #pragma once
 
