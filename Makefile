@@ -90,6 +90,7 @@ fuzz: $(VENV)/built
 CPP := $(filter-out %/polynomials.h,$(shell find csrc tests/csrc -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh'))
 lint: $(VENV)-lint/installed
 	$(VENV)-lint/bin/ruff check .
+	$(VENV)-lint/bin/ruff format --check .
 	$(VENV)-lint/bin/clang-format --dry-run --Werror $(CPP)
 	$(VENV)-lint/bin/mypy
 

@@ -5,10 +5,11 @@ Paddle must be installed first, because the operator is compiled against it:
     pip install --no-build-isolation .
 
 Environment:
-    PADDLE_VFL_CUDA        1: with the CUDA kernels, or fail; 0: without. By default with them if Paddle is a CUDA build and there is nvcc.
-    PADDLE_VFL_CUDA_ARCHS  GPU architectures, such as "80 90 90+PTX"; by default all that nvcc knows from 7.0 on, and PTX for the newest
-    CUDA_HOME              the CUDA toolkit, if it is not where nvcc on the PATH is
+    PADDLE_VFL_CUDA        1: with the CUDA kernels, or fail; 0: without. By default with them if Paddle is a CUDA build
+    and there is nvcc. PADDLE_VFL_CUDA_ARCHS  GPU architectures, such as "80 90 90+PTX"; by default all that nvcc knows
+    from 7.0 on, and PTX for the newest CUDA_HOME              the CUDA toolkit, if it is not where nvcc on the PATH is
 """
+
 import os
 import re
 import shutil
@@ -22,8 +23,20 @@ from setuptools import setup
 def cuda_home():
     """The folder of the CUDA toolkit, or None."""
     nvcc = shutil.which("nvcc")
-    candidates = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), nvcc and Path(nvcc).resolve().parents[1], "/usr/local/cuda"]
-    return next((str(c) for c in candidates if c and all((Path(c) / part).exists() for part in ("bin/nvcc", "include/cuda_runtime.h"))), None)
+    candidates = [
+        os.environ.get("CUDA_HOME"),
+        os.environ.get("CUDA_PATH"),
+        nvcc and Path(nvcc).resolve().parents[1],
+        "/usr/local/cuda",
+    ]
+    return next(
+        (
+            str(c)
+            for c in candidates
+            if c and all((Path(c) / part).exists() for part in ("bin/nvcc", "include/cuda_runtime.h"))
+        ),
+        None,
+    )
 
 
 # Paddle looks for it when it is imported, and follows no links
@@ -55,8 +68,14 @@ class Build(BuildExtension):
 
 # architecture, and the versions of nvcc that compile for it
 ARCHITECTURES = {
-    "70": ((10, 0), (12, 9)), "75": ((10, 0), (99, 0)), "80": ((11, 0), (99, 0)), "86": ((11, 1), (99, 0)), "89": ((11, 8), (99, 0)),
-    "90": ((11, 8), (99, 0)), "100": ((12, 8), (99, 0)), "120": ((12, 8), (99, 0)),
+    "70": ((10, 0), (12, 9)),
+    "75": ((10, 0), (99, 0)),
+    "80": ((11, 0), (99, 0)),
+    "86": ((11, 1), (99, 0)),
+    "89": ((11, 8), (99, 0)),
+    "90": ((11, 8), (99, 0)),
+    "100": ((12, 8), (99, 0)),
+    "120": ((12, 8), (99, 0)),
 }
 
 
@@ -74,8 +93,9 @@ def with_cuda():
         sys.exit(f"PADDLE_VFL_CUDA=1, but {missing}")
     if wanted == "" and missing and paddle.is_compiled_with_cuda():
         print(
-            f"paddle_vfl: Paddle is a CUDA build, but {missing}: building the CPU kernels only. Tensors on the CPU will work; those on a GPU "
-            "will raise an error, so leave paddle_vfl off in training on GPUs. Install a CUDA toolkit and build again for GPUs.",
+            f"paddle_vfl: Paddle is a CUDA build, but {missing}: building the CPU kernels only. "
+            "Tensors on the CPU will work; those on a GPU will raise an error, so leave paddle_vfl off in training on "
+            "GPUs. Install a CUDA toolkit and build again for GPUs.",
             file=sys.stderr,
         )
     return wanted != "0" and not missing
@@ -119,14 +139,28 @@ options = {
 }
 if with_cuda():
     home, archs = cuda_home(), architectures()
-    sources += [f"csrc/cuda/{name}.cu" for name in ("varifocal_cuda", "kernels_float32", "kernels_float64", "kernels_float16", "kernels_bfloat16")]
+    sources += [
+        f"csrc/cuda/{name}.cu"
+        for name in ("varifocal_cuda", "kernels_float32", "kernels_float64", "kernels_float16", "kernels_bfloat16")
+    ]
     options["define_macros"] += [("VFL_CUDA", None)]
     options["include_dirs"] += [home + "/include/cccl"]  # where CUDA 13 has the thrust that Paddle's headers include
-    options["extra_compile_args"]["nvcc"] = ["-O3", "-std=c++17", "-Xcompiler", "-fvisibility=hidden", *map(gencode, archs)]
+    options["extra_compile_args"]["nvcc"] = [
+        "-O3",
+        "-std=c++17",
+        "-Xcompiler",
+        "-fvisibility=hidden",
+        *map(gencode, archs),
+    ]
     options["extra_compile_args"]["cxx"] += ["-DVFL_CUDA_ARCHS=" + " ".join(archs)]
     extension = CUDAExtension(sources=sources, **options)
     # Paddle's CUDA need not be of the version of nvcc, so the run time is taken along
-    extension.extra_link_args = [a for a in extension.extra_link_args if a != "-lcudart"] + [f"-L{home}/lib64", "-lcudart_static", "-lrt", "-ldl"]
+    extension.extra_link_args = [a for a in extension.extra_link_args if a != "-lcudart"] + [
+        f"-L{home}/lib64",
+        "-lcudart_static",
+        "-lrt",
+        "-ldl",
+    ]
 else:
     extension = CppExtension(sources=sources, **options)
 extension.name = "paddle_vfl._C"  # as an argument, Paddle 2.6 passes it on twice

@@ -2,12 +2,14 @@
 
     python benchmarks/accuracy.py
 
-Against the formula with 50 digits (mpmath) for float64, and in float64 (tests/oracle.py) for the others. An ULP is the distance of
-neighbouring numbers of the result's dtype: float32 for the loss of half precision. Negatives are a dense grid of logits from -40 to 40, or of
-probabilities from 1e-4 to 1 - 2^-7, with the score 0; positives are random. With a mask, as PP-YOLOE and the DETR losses call it, the mask is 0 for
-negatives, 1 for positives, and random for "soft". The gradient of a positive is a multiple of p - q, which cancels near p = q
-in any arithmetic: its errors are in ULP of the multiple of the larger of p and q; those of soft elements, of the largest term of the sum.
+Against the formula with 50 digits (mpmath) for float64, and in float64 (tests/oracle.py) for the others. An ULP is the
+distance of neighbouring numbers of the result's dtype: float32 for the loss of half precision. Negatives are a dense
+grid of logits from -40 to 40, or of probabilities from 1e-4 to 1 - 2^-7, with the score 0; positives are random. With a
+mask, as PP-YOLOE and the DETR losses call it, the mask is 0 for negatives, 1 for positives, and random for "soft". The
+gradient of a positive is a multiple of p - q, which cancels near p = q in any arithmetic: its errors are in ULP of the
+multiple of the larger of p and q; those of soft elements, of the largest term of the sum.
 """
+
 import argparse
 import functools
 import itertools
@@ -27,8 +29,10 @@ from paddle_vfl._ops import extension
 from ppdet.modeling.losses.varifocal_loss import varifocal_loss as composed
 
 MODES = {
-    "logits, gamma 2": dict(use_sigmoid=True, gamma=2.0), "logits, gamma 1.5": dict(use_sigmoid=True, gamma=1.5),
-    "logits, gamma 1.7": dict(use_sigmoid=True, gamma=1.7), "logits, gamma 0.5": dict(use_sigmoid=True, gamma=0.5),
+    "logits, gamma 2": dict(use_sigmoid=True, gamma=2.0),
+    "logits, gamma 1.5": dict(use_sigmoid=True, gamma=1.5),
+    "logits, gamma 1.7": dict(use_sigmoid=True, gamma=1.7),
+    "logits, gamma 0.5": dict(use_sigmoid=True, gamma=0.5),
     "probabilities, gamma 2": dict(use_sigmoid=False, gamma=2.0),
 }
 KINDS = {  # of elements, by whether there is a mask
@@ -78,7 +82,8 @@ def largest_term(x, q, y, use_sigmoid, gamma, alpha=0.75):
 
 
 def composed_with_mask(x, q, y, use_sigmoid, gamma, alpha=0.75):
-    """PPYOLOEHead._varifocal_loss and, for logits, varifocal_loss_with_logits of the DETR losses, without their sums."""
+    """PPYOLOEHead._varifocal_loss and, for logits, varifocal_loss_with_logits of the DETR losses, without their
+    sums."""
     p = F.sigmoid(x) if use_sigmoid else x
     weight = alpha * p.pow(gamma) * (1 - y) + q * y
     entropy = F.binary_cross_entropy_with_logits if use_sigmoid else F.binary_cross_entropy
@@ -105,7 +110,10 @@ def evaluate(function, dtype, x, *targets):
 def errors(mode, masked, kind, dtype, function, count, rng):
     """The cells of a row: largest and mean error of the loss and of the gradient."""
     options = MODES[mode]
-    x, q, y = (paddle.to_tensor(a, dtype=dtype).astype("float64").numpy() for a in samples(options["use_sigmoid"], kind, count, rng))
+    x, q, y = (
+        paddle.to_tensor(a, dtype=dtype).astype("float64").numpy()
+        for a in samples(options["use_sigmoid"], kind, count, rng)
+    )
     loss, grad = evaluate(function, dtype, *(a.reshape(1, -1) for a in ((x, q, y) if masked else (x, q))))
     if dtype == "float64":
         exact = with_50_digits(x, q, y, masked, **options)
@@ -114,7 +122,10 @@ def errors(mode, masked, kind, dtype, function, count, rng):
         expected_loss, expected_grad = oracle.loss_and_grad(x, q, y if masked else None, **options)
     scale = None if kind == "negatives" else largest_term(x, q, y, **options)
     cells = []
-    for got, expected, of, limit in ((loss, expected_loss, "float64" if dtype == "float64" else "float32", None), (grad, expected_grad, dtype, scale)):
+    for got, expected, of, limit in (
+        (loss, expected_loss, "float64" if dtype == "float64" else "float32", None),
+        (grad, expected_grad, dtype, scale),
+    ):
         error = ulps(got, expected, of, limit)
         cells += [f"{error.max():.3g}", f"{error.mean():.2g}"]
     return tuple(cells)
@@ -133,15 +144,19 @@ def rows(mode, masked, kind, dtype, count):
             own = functools.partial(composed_with_mask, **options)
         else:  # a column of one class, because PaddleDetection may sum over the classes
             own = lambda x, q: composed(x.reshape([-1, 1]), q.reshape([-1, 1]), **options).reshape([1, -1])
-        versions.setdefault(errors(mode, masked, kind, dtype, own, count, np.random.default_rng(0)), []).append("PaddleDetection")
+        versions.setdefault(errors(mode, masked, kind, dtype, own, count, np.random.default_rng(0)), []).append(
+            "PaddleDetection"
+        )
     return [(", ".join(names), cells) for cells, names in versions.items()]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=1_000_001, help="elements (default: %(default)s; a hundredth of them for float64)")
+    parser.add_argument(
+        "--count", type=int, default=1_000_001, help="elements (default: %(default)s; a hundredth of them for float64)"
+    )
     count = parser.parse_args().count
-    print("| form | elements | dtype | version | loss: max | mean | gradient: max | mean |\n|---|---|---|---|---|---|---|---|")
+    print("| form | elements | dtype | version | loss: max | mean | gradient: max | mean |\n" + "|---" * 8 + "|")
     for (mode, options), masked in itertools.product(MODES.items(), (False, True)):
         for kind in KINDS[masked]:
             # the weight of a positive does not depend on gamma
@@ -149,7 +164,9 @@ def main():
                 continue
             for dtype in ("float32", "float64", "float16", "bfloat16"):
                 for versions, cells in rows(mode, masked, kind, dtype, count // 100 if dtype == "float64" else count):
-                    print(f"| {mode}{', mask' if masked else ''} | {kind} | {dtype} | {versions} | {' | '.join(cells)} |")
+                    print(
+                        f"| {mode}{', mask' if masked else ''} | {kind} | {dtype} | {versions} | {' | '.join(cells)} |"
+                    )
 
 
 if __name__ == "__main__":

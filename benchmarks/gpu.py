@@ -2,10 +2,11 @@
 
     python benchmarks/gpu.py --json gpu.json --plots docs/benchmarks
 
-Forward and backward are timed apart, by replays of CUDA graphs that go round several sets of inputs, more than the caches hold. The
-limit is a copy of the bytes that must be moved: forward reads predictions and targets, backward reads them again and writes
-the gradient. Peers and limit take turns; medians and quartiles are of the rounds.
+Forward and backward are timed apart, by replays of CUDA graphs that go round several sets of inputs, more than the
+caches hold. The limit is a copy of the bytes that must be moved: forward reads predictions and targets, backward reads
+them again and writes the gradient. Peers and limit take turns; medians and quartiles are of the rounds.
 """
+
 import argparse
 import json
 import subprocess
@@ -31,18 +32,28 @@ class Inputs:
         kind = getattr(torch, dtype)
         computed = torch.float64 if dtype == "float64" else torch.float32
         self.x = (torch.randn(rows, CLASSES, device="cuda") * 2 - 3).to(kind)
-        label = torch.where(torch.rand(rows, device="cuda") < 0.03, torch.randint(CLASSES, (rows,), device="cuda"), CLASSES)
+        label = torch.where(
+            torch.rand(rows, device="cuda") < 0.03, torch.randint(CLASSES, (rows,), device="cuda"), CLASSES
+        )
         score = torch.rand(rows, device="cuda").to(kind)
         self.loss, self.grad = torch.empty(rows, device="cuda", dtype=computed), torch.empty_like(self.x)
         self.upstream = torch.ones(rows, device="cuda", dtype=computed)
         if form == "pair":
             self.q, self.label = score, label
         else:
-            self.q = torch.zeros(rows, CLASSES + 1, device="cuda", dtype=kind).scatter_(1, label[:, None], score[:, None])[:, :CLASSES].contiguous()
+            self.q = (
+                torch.zeros(rows, CLASSES + 1, device="cuda", dtype=kind)
+                .scatter_(1, label[:, None], score[:, None])[:, :CLASSES]
+                .contiguous()
+            )
             self.label = None
         self.problem = kernels.problem(
-            (self.x.data_ptr(), dtype, (rows, CLASSES)), (self.q.data_ptr(), dtype),
-            None if self.label is None else (self.label.data_ptr(), "int64"), form, reduce_rows=True)
+            (self.x.data_ptr(), dtype, (rows, CLASSES)),
+            (self.q.data_ptr(), dtype),
+            None if self.label is None else (self.label.data_ptr(), "int64"),
+            form,
+            reduce_rows=True,
+        )
         self.leaf = self.x.detach().requires_grad_()
         self.forward = lambda: kernels.forward(self.problem, self.loss.data_ptr())
         self.backward = lambda: kernels.backward(self.problem, self.upstream.data_ptr(), self.grad.data_ptr())
@@ -76,12 +87,19 @@ def steps_of(torch, sets, form):
 
 def copy_steps(torch, sets, count):
     """Copies that read and write `count` bytes together."""
-    pairs = [(torch.empty(count // 2, dtype=torch.uint8, device="cuda"), torch.empty(count // 2, dtype=torch.uint8, device="cuda")) for _ in sets]
+    pairs = [
+        (
+            torch.empty(count // 2, dtype=torch.uint8, device="cuda"),
+            torch.empty(count // 2, dtype=torch.uint8, device="cuda"),
+        )
+        for _ in sets
+    ]
     return [lambda a=a, b=b: b.copy_(a) for a, b in pairs]
 
 
 def as_graph(torch, calls, stream):
-    """All calls as one CUDA graph, warmed up. Autograd runs backward on the stream of forward, so that has to be the same."""
+    """All calls as one CUDA graph, warmed up. Autograd runs backward on the stream of forward, so that has to be the
+    same."""
     for _ in range(2):
         for call in calls:
             call()
@@ -119,10 +137,20 @@ def measure(torch, kernels, elements, dtype, form, rounds):
     results = []
     for (peer, name), seconds in times.items():
         low, median, high = np.percentile(seconds, [25, 50, 75])
-        results.append({
-            "elements": elements, "dtype": dtype, "form": form, "peer": peer, "pass": name, "low": low, "median": median, "high": high,
-            "bytes": bytes_of[name], "share": float(np.median(times["copy", name])) / median,
-        })
+        results.append(
+            {
+                "elements": elements,
+                "dtype": dtype,
+                "form": form,
+                "peer": peer,
+                "pass": name,
+                "low": low,
+                "median": median,
+                "high": high,
+                "bytes": bytes_of[name],
+                "share": float(np.median(times["copy", name])) / median,
+            }
+        )
     return results
 
 
@@ -131,7 +159,10 @@ def table(results):
     for r in results:
         micro = [f"{r[key] * 1e6:.4g}" for key in ("median", "low", "high")]
         speed = f"{r['bytes'] / r['median'] / 1e9:.0f} | {100 * r['share']:.0f}%"
-        lines.append(f"| {r['elements']:,} | {r['dtype']} | {r['form']} | {r['pass']} | {r['peer']} | {micro[0]} us | {micro[1]} - {micro[2]} us | {speed} |")
+        lines.append(
+            f"| {r['elements']:,} | {r['dtype']} | {r['form']} | {r['pass']} | {r['peer']} "
+            f"| {micro[0]} us | {micro[1]} - {micro[2]} us | {speed} |"
+        )
     return "\n".join(lines)
 
 
@@ -145,9 +176,15 @@ def plot(results, folder):
     for axis, name in zip(axes, ("forward", "backward")):
         for dtype in dict.fromkeys(r["dtype"] for r in results):
             for peer, style in (("fused", "-"), ("torch.compile", "--"), ("torch", ":")):
-                points = sorted((r["elements"], 100 * r["share"]) for r in results if (r["dtype"], r["peer"], r["pass"], r["form"]) == (dtype, peer, name, "dense"))
+                points = sorted(
+                    (r["elements"], 100 * r["share"])
+                    for r in results
+                    if (r["dtype"], r["peer"], r["pass"], r["form"]) == (dtype, peer, name, "dense")
+                )
                 if points:
-                    axis.plot(*zip(*points), style, marker="o", color=f"C{DTYPES.index(dtype)}", label=f"{peer}, {dtype}")
+                    axis.plot(
+                        *zip(*points), style, marker="o", color=f"C{DTYPES.index(dtype)}", label=f"{peer}, {dtype}"
+                    )
         axis.set(xscale="log", xlabel="elements", title=name)
         axis.grid(alpha=0.3)
     axes[0].set(ylim=(0, None), ylabel="% of the speed of a copy of the bytes that must move")
@@ -176,8 +213,16 @@ def main():
         sys.exit("there is no CUDA toolkit: put nvcc on the PATH or set CUDA_HOME")
     with tempfile.TemporaryDirectory() as folder:
         kernels = cuda_kernels.Kernels(cuda_kernels.build_for_gpu(folder), cuda_kernels.GpuMemory(torch))
-    driver = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True).stdout.split("\n")[0]
-    machine = {"device": torch.cuda.get_device_name(), "driver": driver, "torch": torch.__version__, "cuda": torch.version.cuda, "command": sys.argv}
+    driver = subprocess.run(
+        ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True
+    ).stdout.split("\n")[0]
+    machine = {
+        "device": torch.cuda.get_device_name(),
+        "driver": driver,
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "command": sys.argv,
+    }
     results = []
     for dtype in args.dtypes:
         for form in ("dense", "pair"):

@@ -1,12 +1,14 @@
 """The part of a PP-YOLOE+ training step that the classification loss takes, before and after.
 
-    python benchmarks/step_share.py                                  # PP-YOLOE+ s, batch 8 at 640 x 640, 80 classes, random images
-    python benchmarks/step_share.py --width 0.125 --size 160 --batch 16 --classes 10     # the demo's model
+    python benchmarks/step_share.py                                  # PP-YOLOE+ s, batch 8 at 640 x 640, 80 classes,
+    random images python benchmarks/step_share.py --width 0.125 --size 160 --batch 16 --classes 10     # the demo's
+    model
 
-PaddleDetection's own loss and the fused one take turns in the same model on the same batch, and so do the two alone, forward and backward, on
-what the model gives them. The share is the time of the loss alone over that of the step: steps differ by more among themselves than by
-the loss.
+PaddleDetection's own loss and the fused one take turns in the same model on the same batch, and so do the two alone,
+forward and backward, on what the model gives them. The share is the time of the loss alone over that of the step: steps
+differ by more among themselves than by the loss.
 """
+
 import argparse
 import json
 import os
@@ -26,11 +28,13 @@ def batch_of(paddle, size, batch, classes):
     tensor = paddle.to_tensor
     return {
         "image": tensor(rng.normal(size=(batch, 3, size, size)).astype("float32")),
-        "im_shape": tensor(np.full((batch, 2), size, "float32")), "scale_factor": tensor(np.ones((batch, 2), "float32")),
+        "im_shape": tensor(np.full((batch, 2), size, "float32")),
+        "scale_factor": tensor(np.ones((batch, 2), "float32")),
         "gt_bbox": tensor(np.concatenate([corner, corner + extent], 2).astype("float32")),
         "gt_class": tensor(rng.integers(0, classes, (batch, 8, 1)).astype("int32")),
         "pad_gt_mask": tensor(np.ones((batch, 8, 1), "float32")),
-        "epoch_id": 0, "curr_iter": tensor([0]),
+        "epoch_id": 0,
+        "curr_iter": tensor([0]),
     }
 
 
@@ -98,13 +102,18 @@ def main():
                 steps[name].append(seconds[0])
                 losses_alone[name] += seconds[1:]
     median = statistics.median
-    print(f"{given['pred'].size:,} predictions\n\n| loss | step (median) | smallest - largest | the loss alone | its share |\n|---|---|---|---|---|")
+    print(
+        f"{given['pred'].size:,} predictions\n\n"
+        "| loss | step (median) | smallest - largest | the loss alone | its share |\n|---|---|---|---|---|"
+    )
     for name in losses:
         whole, part = median(steps[name]), median(losses_alone[name])
         spread = f"{min(steps[name]) * 1e3:.0f} - {max(steps[name]) * 1e3:.0f} ms"
         print(f"| {name} | {whole * 1e3:.0f} ms | {spread} | {part * 1e3:.3g} ms | {100 * part / whole:.2g}% |")
     if args.json:
-        Path(args.json).write_text(json.dumps({"arguments": vars(args), "steps": steps, "losses": losses_alone}, indent=1))
+        Path(args.json).write_text(
+            json.dumps({"arguments": vars(args), "steps": steps, "losses": losses_alone}, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-// The Python module paddle_vfl._C: build facts, instruction set and threads. The operator in the same library is registered with
-// Paddle by paddle_vfl/_ops.py. No Paddle header here: Paddle brings a pybind11 of its own.
+// The Python module paddle_vfl._C: build facts, instruction set and threads. The operator in the same library is
+// registered with Paddle by paddle_vfl/_ops.py. No Paddle header here: Paddle brings a pybind11 of its own.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

@@ -1,7 +1,7 @@
 // How the operator's tensors may be spread over processes (paddle.distributed.shard_tensor; Paddle 3).
 //
-// Rows may be sharded freely. So may the classes of a dense target, each process then having a part of every row's sum; those of a pair
-// may not, since its labels count classes from the first one.
+// Rows may be sharded freely. So may the classes of a dense target, each process then having a part of every row's sum;
+// those of a pair may not, since its labels count classes from the first one.
 #pragma once
 
 #if __has_include("paddle/phi/api/ext/spmd_infer.h")
@@ -46,19 +46,21 @@ inline Spmd spmd(const DistMetaTensor& pred, const DistMetaTensor& target, const
   merge(elements, target.dist_attr().dims_mapping());
   merge(elements, label.dist_attr().dims_mapping());
   const Sharding rows(elements.begin(), elements.end() - 1);
-  Spmd result{attribute(like, elements), attribute(like, rows), attribute(like, pair ? rows : elements), attribute(like, rows)};
+  Spmd result{attribute(like, elements), attribute(like, rows), attribute(like, pair ? rows : elements),
+              attribute(like, rows)};
   if (elements.back() >= 0) result.partial_rows.set_partial_status(std::vector<int64_t>{elements.back()});
   return result;
 }
 
-inline SpmdInfo spmd_forward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label, bool, bool,
-                             bool reduce_rows, int kind, const std::string&, const std::string&) {
+inline SpmdInfo spmd_forward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
+                             bool, bool, bool reduce_rows, int kind, const std::string&, const std::string&) {
   const Spmd s = spmd(pred, target, label, kind);
   return {{s.elements, s.target, s.target}, {reduce_rows ? s.partial_rows : s.elements}};
 }
 
-inline SpmdInfo spmd_backward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label, const DistMetaTensor&,
-                              bool, bool, bool reduce_rows, int kind, const std::string&, const std::string&) {
+inline SpmdInfo spmd_backward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
+                              const DistMetaTensor&, bool, bool, bool reduce_rows, int kind, const std::string&,
+                              const std::string&) {
   const Spmd s = spmd(pred, target, label, kind);
   return {{s.elements, s.target, s.target, reduce_rows ? s.rows : s.elements}, {s.elements}};
 }

@@ -1,8 +1,8 @@
-// Varifocal loss of one element and its derivative with respect to the prediction, written once for the vectors of the CPU
-// kernels and the scalars of the CUDA kernels.
+// Varifocal loss of one element and its derivative with respect to the prediction, written once for the vectors of the
+// CPU kernels and the scalars of the CUDA kernels.
 //
-// A backend B supplies the value type V (a vector of T, or T), whose operators work element by element, kFused, whether a product and a
-// sum are rounded once, and the functions
+// A backend B supplies the value type V (a vector of T, or T), whose operators work element by element, kFused, whether
+// a product and a sum are rounded once, and the functions
 //   exp_nonpositive(V)       e^x for x <= 0
 //   log1p_unit(V)            log(1 + x) for x in [0, 1]
 //   log(V)                   natural logarithm; -inf at 0, NaN below
@@ -38,7 +38,8 @@ enum class Elements {
 template <class B>
 class Power {
  public:
-  explicit Power(double t) : halves_(t >= 0 && t <= 8 && 2 * t == std::nearbyint(2 * t) ? static_cast<int>(2 * t) : -1), exponent_(t) {}
+  explicit Power(double t)
+      : halves_(t >= 0 && t <= 8 && 2 * t == std::nearbyint(2 * t) ? static_cast<int>(2 * t) : -1), exponent_(t) {}
 
   VFL_INLINE typename B::V operator()(typename B::V x) const {
     if (halves_ < 0) return B::pow(x, exponent_);
@@ -94,7 +95,8 @@ struct CrossEntropy {
         grad = p;
       } else {
         const auto is_background = q == T(0);
-        // max(x, 0) - x q: where the product is rounded first, the difference would cancel for q near 1; 0 inf would be NaN
+        // max(x, 0) - x q: where the product is rounded first, the difference would cancel for q near 1; 0 inf would be
+        // NaN
         const V linear = B::kFused ? B::at_least(x, T(0)) - x * q : B::abs(x) * (x < T(0) ? q : T(1) - q);
         value = (is_background ? B::at_least(x, T(0)) : linear) + B::log1p_unit(e);
         // p is a quotient; what it lacks is the remainder, of which numerator - p is exact, over 1 + e
@@ -121,7 +123,8 @@ struct CrossEntropy {
 
 // kSquare: gamma is 2. x prediction, q target score, y positive share, upstream the derivative of the result.
 template <class B, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
-VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B::V y, typename B::V upstream, const Coefficients<B>& c) {
+VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B::V y, typename B::V upstream,
+                                   const Coefficients<B>& c) {
   using V = typename B::V;
   using T = typename B::T;
   if constexpr (kElements != Elements::kBackground) {

@@ -2,9 +2,9 @@
 //
 //   paddle_vfl_varifocal_loss(Pred, Target, Label) -> Loss, and its gradient with respect to Pred.
 //
-// Attributes: iou_weighted, use_sigmoid, reduce_rows; kind, a TargetKind: what Target and Label are; alpha and gamma are decimal texts,
-// because Paddle 2.6 has no attribute of double precision. A dense target has no label: Target stands in its place, for Paddle's
-// optional inputs crash in distributed tensors and lose tensors without elements.
+// Attributes: iou_weighted, use_sigmoid, reduce_rows; kind, a TargetKind: what Target and Label are; alpha and gamma
+// are decimal texts, because Paddle 2.6 has no attribute of double precision. A dense target has no label: Target
+// stands in its place, for Paddle's optional inputs crash in distributed tensors and lose tensors without elements.
 #include <locale>
 #include <sstream>
 
@@ -44,7 +44,9 @@ paddle_vfl::DType dtype_of(const Tensor& tensor, const char* name) {
   }
 }
 
-bool is_integer(paddle_vfl::DType type) { return type == paddle_vfl::DType::kInt32 || type == paddle_vfl::DType::kInt64; }
+bool is_integer(paddle_vfl::DType type) {
+  return type == paddle_vfl::DType::kInt32 || type == paddle_vfl::DType::kInt64;
+}
 
 paddle_vfl::Array array_of(const Tensor& tensor, const char* name) { return {tensor.data(), dtype_of(tensor, name)}; }
 
@@ -54,8 +56,9 @@ Shape without_classes(Shape shape) {
 }
 
 // The last checks before raw pointers: the Python functions have told the user already, in friendlier words.
-paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label, bool iou_weighted, bool use_sigmoid,
-                               bool reduce_rows, int kind, const std::string& alpha, const std::string& gamma) {
+paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label, bool iou_weighted,
+                               bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha,
+                               const std::string& gamma) {
   PD_CHECK(kind >= 0 && kind <= 2, "kind: expected 0 (dense), 1 (masked) or 2 (pair)");
   paddle_vfl::Problem problem;
   problem.kind = static_cast<TargetKind>(kind);
@@ -65,15 +68,18 @@ paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const T
   const Shape expected = pair ? without_classes(shape) : shape;
   PD_CHECK(target.shape() == expected, "the shape of target does not fit that of pred");
   PD_CHECK(label.shape() == expected, "the shape of label does not fit that of pred");
-  PD_CHECK(target.place() == pred.place() && label.place() == pred.place(), "pred, target and label are on different devices");
+  PD_CHECK(target.place() == pred.place() && label.place() == pred.place(),
+           "pred, target and label are on different devices");
 
   problem.classes = shape.back();
   problem.rows = problem.classes == 0 ? 0 : pred.numel() / problem.classes;
   problem.pred = array_of(pred, "pred");
   problem.target = array_of(target, "target");
   problem.label = array_of(label, "label");
-  PD_CHECK(!is_integer(problem.pred.type) && !is_integer(problem.target.type), "pred and target: expected floating point");
-  PD_CHECK(is_integer(problem.label.type) == pair, pair ? "label: expected int32 or int64" : "label: expected floating point");
+  PD_CHECK(!is_integer(problem.pred.type) && !is_integer(problem.target.type),
+           "pred and target: expected floating point");
+  PD_CHECK(is_integer(problem.label.type) == pair,
+           pair ? "label: expected int32 or int64" : "label: expected floating point");
   problem.alpha = number(alpha);
   problem.gamma = number(gamma);
   problem.iou_weighted = iou_weighted;
@@ -105,7 +111,8 @@ void run_backward(const paddle_vfl::Problem& problem, const Tensor& pred, const 
     // what the forward pass returned, so nothing else comes back
     const DataType expected = problem.pred.type == paddle_vfl::DType::kFloat64 ? DataType::FLOAT64 : DataType::FLOAT32;
     PD_CHECK(grad_loss.dtype() == expected, "grad_loss: expected the dtype of the loss");
-    return paddle_vfl::backward_cuda(problem, grad_loss.data(), grad_pred.data(), pred.place().GetDeviceId(), pred.stream());
+    return paddle_vfl::backward_cuda(problem, grad_loss.data(), grad_pred.data(), pred.place().GetDeviceId(),
+                                     pred.stream());
   }
 #endif
   paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
@@ -113,10 +120,12 @@ void run_backward(const paddle_vfl::Problem& problem, const Tensor& pred, const 
 
 DataType loss_dtype(DataType pred) { return pred == DataType::FLOAT64 ? pred : DataType::FLOAT32; }
 
-std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, bool iou_weighted, bool use_sigmoid,
-                            bool reduce_rows, int kind, const std::string& alpha, const std::string& gamma) {
+std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, bool iou_weighted,
+                            bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha,
+                            const std::string& gamma) {
   check_device(pred);
-  const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
+  const paddle_vfl::Problem problem =
+      problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
   const Shape shape = reduce_rows ? without_classes(pred.shape()) : pred.shape();
   // a row without classes has the loss 0
   Tensor loss = problem.classes == 0 ? paddle::full(shape, 0, loss_dtype(pred.dtype()), pred.place())
@@ -129,13 +138,16 @@ Tensor empty_gradient(const Tensor& pred) {
   const size_t bytes = pred.numel() * phi::SizeOf(pred.dtype());
   void* const buffer = !pred.is_cpu() || bytes < paddle_vfl::kLeastBuffer ? nullptr : paddle_vfl::acquire_buffer(bytes);
   if (buffer == nullptr) return paddle::empty(pred.shape(), pred.dtype(), pred.place());
-  return paddle::from_blob(buffer, pred.shape(), pred.dtype(), phi::DataLayout::NCHW, pred.place(), paddle_vfl::release_buffer);
+  return paddle::from_blob(buffer, pred.shape(), pred.dtype(), phi::DataLayout::NCHW, pred.place(),
+                           paddle_vfl::release_buffer);
 }
 
-std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& grad_loss, bool iou_weighted,
-                             bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha, const std::string& gamma) {
+std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& grad_loss,
+                             bool iou_weighted, bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha,
+                             const std::string& gamma) {
   check_device(pred);
-  const paddle_vfl::Problem problem = problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
+  const paddle_vfl::Problem problem =
+      problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
   PD_CHECK(grad_loss.place() == pred.place(), "pred and grad_loss are on different devices");
   PD_CHECK(grad_loss.shape() == (reduce_rows ? without_classes(pred.shape()) : pred.shape()),
            "the shape of the loss gradient does not fit that of pred");
@@ -145,13 +157,13 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Ten
 }
 
 // Without this Paddle would leave second derivatives out without a word.
-std::vector<Tensor> no_double_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, bool, bool, int,
-                                       const std::string&, const std::string&) {
+std::vector<Tensor> no_double_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, bool, bool,
+                                       int, const std::string&, const std::string&) {
   PD_THROW("the fused varifocal loss has no second derivative: use paddle_vfl.reference.varifocal_loss for it");
 }
 
-std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const Shape&, bool, bool, bool reduce_rows, int, const std::string&,
-                               const std::string&) {
+std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const Shape&, bool, bool, bool reduce_rows, int,
+                               const std::string&, const std::string&) {
   return {reduce_rows && !pred.empty() ? without_classes(pred) : pred};
 }
 
@@ -159,8 +171,9 @@ std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const D
 
 }  // namespace
 
-#define VFL_ATTRIBUTES \
-  {"iou_weighted: bool", "use_sigmoid: bool", "reduce_rows: bool", "kind: int", "alpha: std::string", "gamma: std::string"}
+#define VFL_ATTRIBUTES                                              \
+  {"iou_weighted: bool", "use_sigmoid: bool",  "reduce_rows: bool", \
+   "kind: int",          "alpha: std::string", "gamma: std::string"}
 
 PD_BUILD_OP(paddle_vfl_varifocal_loss)
     .Inputs({"Pred", "Target", "Label"})

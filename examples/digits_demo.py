@@ -2,6 +2,7 @@
 
 Run it with `make demo`, or with `python examples/digits_demo.py` where the plugin and PaddleDetection are installed.
 """
+
 import os
 import sys
 from pathlib import Path

@@ -2,10 +2,11 @@
 
     python examples/train_on_your_data.py my_data --epochs 30
 
-``my_data`` is in COCO format: ``train/`` and ``val/`` hold the images, ``annotations/train.json`` and ``annotations/val.json`` the boxes. The model is
-the small PP-YOLOE+ of ``configs/ppyoloe_plus_digits.yml`` with `loss: VarifocalLoss`; --config takes another one. `paddle-vfl digits my_data`
-writes a data set to try it with.
+``my_data`` is in COCO format: ``train/`` and ``val/`` hold the images, ``annotations/train.json`` and
+``annotations/val.json`` the boxes. The model is the small PP-YOLOE+ of ``configs/ppyoloe_plus_digits.yml`` with `loss:
+VarifocalLoss`; --config takes another one. `paddle-vfl digits my_data` writes a data set to try it with.
 """
+
 import argparse
 import json
 import sys
@@ -80,7 +81,15 @@ def draw_detections(boxes, path, columns=6, rows=4, threshold=0.4):
             if score < threshold:
                 continue
             axis.add_patch(Rectangle((x, y), w, h, fill=False, color="crimson", linewidth=1.5))
-            axis.text(x, y - 1, f"{name} {score:.2f}", fontsize=7, color="white", va="bottom", bbox={"facecolor": "crimson", "edgecolor": "none", "pad": 1})
+            axis.text(
+                x,
+                y - 1,
+                f"{name} {score:.2f}",
+                fontsize=7,
+                color="white",
+                va="bottom",
+                bbox={"facecolor": "crimson", "edgecolor": "none", "pad": 1},
+            )
     for axis in axes.flat:
         axis.axis("off")
     figure.tight_layout()
@@ -104,12 +113,19 @@ def draw_curves(history, path):
     for name in (name for name in steps[0]["losses"] if name != "loss"):
         values = np.array([s["losses"][name] for s in steps])
         (line,) = left.plot(epochs, values, alpha=0.25, linewidth=0.8)
-        left.plot(epochs, [values[max(0, i - 31):i + 1].mean() for i in range(len(values))], color=line.get_color(), label=name)
+        left.plot(
+            epochs,
+            [values[max(0, i - 31) : i + 1].mean() for i in range(len(values))],
+            color=line.get_color(),
+            label=name,
+        )
     left.set(xlabel="epoch", ylabel="loss (mean of 32 steps)", yscale="log", title="training losses")
     left.legend()
     evaluations = [e for e in evaluations if e["eval"].get("bbox")]  # none where nothing was found
     for index, name in enumerate(AP_NAMES[:3]):
-        right.plot([e["epoch"] + 1 for e in evaluations], [e["eval"]["bbox"][index] for e in evaluations], "o-", label=name)
+        right.plot(
+            [e["epoch"] + 1 for e in evaluations], [e["eval"]["bbox"][index] for e in evaluations], "o-", label=name
+        )
     right.set(xlabel="epoch", ylim=(0, 1), title="validation")
     right.legend()
     for axis in (left, right):

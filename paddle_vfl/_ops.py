@@ -1,4 +1,5 @@
 """Loads the extension and calls the custom operator on every Paddle version and in every mode."""
+
 import importlib
 import warnings
 import zlib  # noqa: F401  comes before paddle: on Paddle 2.6.2, a zlib loaded later (by cv2, by pandas) crashes in inflateReset2
@@ -11,7 +12,10 @@ with warnings.catch_warnings():
 __all__ = ["extension", "varifocal"]
 
 _OP = "paddle_vfl_varifocal_loss"
-_REBUILD = "Build it again for this Paddle: pip install --force-reinstall --no-deps --no-build-isolation paddle-vfl (or '.' in a checkout)."
+_REBUILD = (
+    "Build it again for this Paddle: pip install --force-reinstall --no-deps --no-build-isolation paddle-vfl "
+    "(or '.' in a checkout)."
+)
 
 
 def _load():
@@ -22,9 +26,14 @@ def _load():
     try:
         module = importlib.import_module("paddle_vfl._C")
     except ImportError as error:
-        raise ImportError(f"the operator of paddle_vfl cannot be loaded with Paddle {paddle.__version__}: {error}. {_REBUILD}") from error
+        raise ImportError(
+            f"the operator of paddle_vfl cannot be loaded with Paddle {paddle.__version__}: {error}. {_REBUILD}"
+        ) from error
     if module.paddle_version != paddle.__version__:
-        raise ImportError(f"paddle_vfl was built for Paddle {module.paddle_version}, and this is Paddle {paddle.__version__}. {_REBUILD}")
+        raise ImportError(
+            f"paddle_vfl was built for Paddle {module.paddle_version}, and this is Paddle {paddle.__version__}. "
+            f"{_REBUILD}"
+        )
     load_op_meta_info_and_register_op(module.__file__)
     return module
 
@@ -44,8 +53,12 @@ def varifocal(pred, target, label, *, iou_weighted, use_sigmoid, reduce_rows, ki
     """One call of the operator; the arguments are those of csrc/varifocal_op.cc, checked by the caller."""
     label = target if label is None else label
     attrs = {
-        "iou_weighted": bool(iou_weighted), "use_sigmoid": bool(use_sigmoid), "reduce_rows": bool(reduce_rows), "kind": KINDS.index(kind),
-        "alpha": repr(float(alpha)), "gamma": repr(float(gamma)),
+        "iou_weighted": bool(iou_weighted),
+        "use_sigmoid": bool(use_sigmoid),
+        "reduce_rows": bool(reduce_rows),
+        "kind": KINDS.index(kind),
+        "alpha": repr(float(alpha)),
+        "gamma": repr(float(gamma)),
     }
     if _eager_or_pir():
         return _run(_OP, pred, target, label, *attrs.values())[0]
@@ -64,5 +77,7 @@ def _append(pred, target, label, attrs):
 
     helper = LayerHelper(_OP)
     loss = helper.create_variable_for_type_inference(dtype="float64" if "64" in str(pred.dtype) else "float32")
-    helper.append_op(type=_OP, inputs={"Pred": pred, "Target": target, "Label": label}, outputs={"Loss": loss}, attrs=attrs)
+    helper.append_op(
+        type=_OP, inputs={"Pred": pred, "Target": target, "Label": label}, outputs={"Loss": loss}, attrs=attrs
+    )
     return loss

@@ -1,4 +1,5 @@
 """The command line: ``paddle-vfl``, also ``python -m paddle_vfl``."""
+
 import argparse
 import os
 import sys
@@ -24,7 +25,9 @@ def main(argv=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="paddle-vfl", description="Varifocal loss for PaddleDetection as one fused operator.")
+    parser = argparse.ArgumentParser(
+        prog="paddle-vfl", description="Varifocal loss for PaddleDetection as one fused operator."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -35,7 +38,9 @@ def _parser():
     add.add_argument("directory", metavar="DIR", help="folder to write; refused if it holds anything else")
     add.add_argument("--train-images", type=int, default=512, metavar="N", help="default: %(default)s")
     add.add_argument("--val-images", type=int, default=128, metavar="N", help="default: %(default)s")
-    add.add_argument("--image-size", type=int, default=128, metavar="PIXELS", help="height and width; default: %(default)s")
+    add.add_argument(
+        "--image-size", type=int, default=128, metavar="PIXELS", help="height and width; default: %(default)s"
+    )
     add.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     add.set_defaults(run=_digits)
 
@@ -80,7 +85,9 @@ def _parser():
 
 def _add_config(parser):
     parser.add_argument("-c", "--config", required=True, metavar="CONFIG", help="a PaddleDetection YAML config")
-    parser.add_argument("-o", "--opt", nargs="*", default=[], metavar="KEY=VALUE", help="override settings of the config")
+    parser.add_argument(
+        "-o", "--opt", nargs="*", default=[], metavar="KEY=VALUE", help="override settings of the config"
+    )
 
 
 def _info(args):
@@ -111,7 +118,16 @@ def _digits(args):
 def _train(args):
     from .ppdet_plugin import commands
 
-    commands.train(args.config, args.opt, evaluate=args.eval, amp=args.amp, resume=args.resume, fleet=args.fleet, to_static=args.to_static, seed=args.seed)
+    commands.train(
+        args.config,
+        args.opt,
+        evaluate=args.eval,
+        amp=args.amp,
+        resume=args.resume,
+        fleet=args.fleet,
+        to_static=args.to_static,
+        seed=args.seed,
+    )
 
 
 def _eval(args):
@@ -123,7 +139,9 @@ def _eval(args):
 def _infer(args):
     from .ppdet_plugin import commands
 
-    for path in commands.infer(args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results):
+    for path in commands.infer(
+        args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results
+    ):
         print(path)
 
 
@@ -143,7 +161,10 @@ def _run(args):
         runpy.run_path(args.script, run_name="__main__")
     finally:
         if not status()["enabled"]:
-            print(f"paddle-vfl run: {args.script} did not import PaddleDetection's models: nothing was switched", file=sys.stderr)
+            print(
+                f"paddle-vfl run: {args.script} did not import PaddleDetection's models: nothing was switched",
+                file=sys.stderr,
+            )
 
 
 def _bench(args):
@@ -159,7 +180,9 @@ def _bench(args):
     if min(args.threads) < 1 or args.rounds < 1:
         raise UserError("--threads and --rounds: expected at least 1")
     report = run_benchmark(args.threads, cases, args.rounds)
-    print("\n".join(f"{key:<16}{value}" for key, value in report["machine"].items()), table(report["results"]), sep="\n\n")
+    print(
+        "\n".join(f"{key:<16}{value}" for key, value in report["machine"].items()), table(report["results"]), sep="\n\n"
+    )
     try:
         if args.json:
             with open(args.json, "w") as file:

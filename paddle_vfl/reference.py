@@ -1,15 +1,18 @@
 """Varifocal loss composed from Paddle's own operators.
 
-It computes what the fused operator computes, the slow way: the oracle of the tests, the peer of the benchmarks, and the way to
-differentiate with respect to the target.
+It computes what the fused operator computes, the slow way: the oracle of the tests, the peer of the benchmarks, and the
+way to differentiate with respect to the target.
 """
+
 import paddle
 import paddle.nn.functional as F
 
 __all__ = ["varifocal_loss"]
 
 
-def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduction="none"):
+def varifocal_loss(
+    pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduction="none"
+):
     """Same arguments, result and dtypes as :func:`paddle_vfl.varifocal_loss`, arguments unchecked."""
     compute = "float64" if pred.dtype == paddle.float64 else "float32"
     pred = pred.cast(compute)
@@ -21,7 +24,8 @@ def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weigh
     prob = F.sigmoid(pred) if use_sigmoid else pred
     if use_sigmoid:
         positive_part = F.relu(pred)
-        # -|x| as x - 2 max(x, 0), whose derivative at 0 is the one that fits that of max(x, 0): the gradient is p - q there too
+        # -|x| as x - 2 max(x, 0), whose derivative at 0 is the one that fits that of max(x, 0): the gradient is p - q
+        # there too
         bce = positive_part - pred * target + F.softplus(pred - 2 * positive_part)
     else:
         bce = F.binary_cross_entropy(prob, target, reduction="none")

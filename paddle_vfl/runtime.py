@@ -1,4 +1,5 @@
 """Threads of the operator, and what it was built from."""
+
 import numbers
 
 import paddle
@@ -12,8 +13,8 @@ __all__ = ["build_info", "get_num_threads", "set_num_threads"]
 def set_num_threads(n):
     """Let the operator's CPU kernels use up to ``n`` threads; small inputs stay on one.
 
-    At first it is ``PADDLE_VFL_NUM_THREADS``, else ``OMP_NUM_THREADS``, which Paddle sets to 1 where it is unset. Results do not
-    depend on it.
+    At first it is ``PADDLE_VFL_NUM_THREADS``, else ``OMP_NUM_THREADS``, which Paddle sets to 1 where it is unset.
+    Results do not depend on it.
 
     Args:
         n (int): at least 1.
@@ -38,10 +39,10 @@ def build_info():
     """What this build is.
 
     Returns:
-        dict: ``version``; ``paddle_built`` and ``paddle_running``, Paddle's version at build time and now; ``compiler``;
-        ``isa_compiled``, instruction sets compiled in, best first; ``isa``, the one in use (chosen by the machine, or by
-        ``PADDLE_VFL_ISA``); ``cuda``, the version of CUDA built with, and ``cuda_archs``, GPU architectures: None in a build
-        without CUDA.
+        dict: ``version``; ``paddle_built`` and ``paddle_running``, Paddle's version at build time and now;
+        ``compiler``; ``isa_compiled``, instruction sets compiled in, best first; ``isa``, the one in use (chosen by the
+        machine, or by ``PADDLE_VFL_ISA``); ``cuda``, the version of CUDA built with, and ``cuda_archs``, GPU
+        architectures: None in a build without CUDA.
     """
     return {
         "version": __version__,

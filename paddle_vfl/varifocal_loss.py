@@ -1,8 +1,9 @@
 """Varifocal loss: the function and the layer.
 
-Source: "VarifocalNet: An IoU-aware Dense Object Detector" (arXiv 2008.13367), and ``ppdet.modeling.losses.varifocal_loss`` of
-PaddleDetection, whose results these match.
+Source: "VarifocalNet: An IoU-aware Dense Object Detector" (arXiv 2008.13367), and
+``ppdet.modeling.losses.varifocal_loss`` of PaddleDetection, whose results these match.
 """
+
 import math
 import numbers
 
@@ -19,7 +20,9 @@ _INTEGERS = ("int32", "int64")
 _HAS_GPUS = paddle.is_compiled_with_cuda()
 
 
-def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduction="none"):
+def varifocal_loss(
+    pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduction="none"
+):
     r"""Varifocal loss (`arXiv 2008.13367 <https://arxiv.org/abs/2008.13367>`_) in one fused operator.
 
     With p the predicted probability and q the target, the IoU-aware classification score, an element's loss is
@@ -30,24 +33,25 @@ def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weigh
     The weight takes part in the gradient. Nothing but the inputs is kept for the backward pass.
 
     Args:
-        pred (Tensor): predictions, shape (..., C), float32, float64, float16 or bfloat16: logits, or probabilities in [0, 1] if
-            ``use_sigmoid`` is False.
-        target (Tensor | tuple[Tensor, Tensor]): the scores q, shape (..., C), any of those dtypes; or a pair ``(label, score)`` of
-            class labels, shape (...), integers, and scores, shape (...), floating point. A label outside [0, C) is background.
-        label (Tensor, optional): for a dense target, the mask of positives, shape (..., C): 1 positive, 0 negative. The weight is
-            then ``alpha * p**gamma * (1 - label) + q * label``, as in PP-YOLOE and RT-DETR. Without it an element is positive
-            where ``target > 0``. Any floating-point dtype, integers or bool.
+        pred (Tensor): predictions, shape (..., C), float32, float64, float16 or bfloat16: logits, or probabilities in
+            [0, 1] if ``use_sigmoid`` is False.
+        target (Tensor | tuple[Tensor, Tensor]): the scores q, shape (..., C), any of those dtypes; or a pair ``(label,
+            score)`` of class labels, shape (...), integers, and scores, shape (...), floating point. A label outside
+            [0, C) is background.
+        label (Tensor, optional): for a dense target, the mask of positives, shape (..., C): 1 positive, 0 negative. The
+            weight is then ``alpha * p**gamma * (1 - label) + q * label``, as in PP-YOLOE and RT-DETR. Without it an
+            element is positive where ``target > 0``. Any floating-point dtype, integers or bool.
         alpha (float): weight of the negatives, at least 0.
         gamma (float): focusing power of the negatives, at least 0. At p = q its derivative counts as 0 for any gamma.
         iou_weighted (bool): weight positives by q.
         use_sigmoid (bool): ``pred`` holds logits.
-        reduction (str): "none", shape of ``pred``; "row", the sum over the classes, shape (...); "sum"; "mean", over all
-            elements.
+        reduction (str): "none", shape of ``pred``; "row", the sum over the classes, shape (...); "sum"; "mean", over
+            all elements.
 
     Returns:
-        Tensor: the loss, float64 for float64 predictions, else float32. Its gradient has the dtype of ``pred``. Sums are
-        deterministic and do not depend on the number of threads. NaN in an input gives NaN in that element's loss and gradient,
-        and a probability outside [0, 1] counts as NaN.
+        Tensor: the loss, float64 for float64 predictions, else float32. Its gradient has the dtype of ``pred``. Sums
+        are deterministic and do not depend on the number of threads. NaN in an input gives NaN in that element's loss
+        and gradient, and a probability outside [0, 1] counts as NaN.
 
     Raises:
         TypeError: an argument has the wrong type or dtype.
@@ -66,8 +70,14 @@ def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weigh
     if _wants_gradient(target) or (label is not None and _wants_gradient(label)):
         # the operator takes targets for constants, as PaddleDetection does
         return reference.varifocal_loss(
-            pred, (label, target) if pair else target, None if pair else label,
-            alpha=alpha, gamma=gamma, iou_weighted=iou_weighted, use_sigmoid=use_sigmoid, reduction=reduction,
+            pred,
+            (label, target) if pair else target,
+            None if pair else label,
+            alpha=alpha,
+            gamma=gamma,
+            iou_weighted=iou_weighted,
+            use_sigmoid=use_sigmoid,
+            reduction=reduction,
         )
 
     if label is not None and not pair and _dtype(label) not in _FLOATS:
@@ -76,8 +86,15 @@ def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weigh
     # a static program may not know the number of classes yet
     rows = reduction in ("row", "sum") or (reduction == "mean" and classes > 0)
     loss = _ops.varifocal(
-        pred, target, label, iou_weighted=iou_weighted, use_sigmoid=use_sigmoid, reduce_rows=rows,
-        kind="pair" if pair else "dense" if label is None else "masked", alpha=alpha, gamma=gamma,
+        pred,
+        target,
+        label,
+        iou_weighted=iou_weighted,
+        use_sigmoid=use_sigmoid,
+        reduce_rows=rows,
+        kind="pair" if pair else "dense" if label is None else "masked",
+        alpha=alpha,
+        gamma=gamma,
     )
     if reduction == "sum":
         return loss.sum()
@@ -89,7 +106,8 @@ def varifocal_loss(pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weigh
 class VarifocalLoss(nn.Layer):
     """Varifocal loss with the arguments and results of ``ppdet.modeling.losses.VarifocalLoss``.
 
-    ``paddle_vfl.enable()`` puts it in the place of that class, so that YAML configs select it by the name ``VarifocalLoss``.
+    ``paddle_vfl.enable()`` puts it in the place of that class, so that YAML configs select it by the name
+    ``VarifocalLoss``.
 
     Args:
         use_sigmoid (bool): predictions are logits; otherwise probabilities.
@@ -121,15 +139,15 @@ class VarifocalLoss(nn.Layer):
 
         Args:
             pred (Tensor): shape (N, C), floating point.
-            target (Tensor | tuple[Tensor, Tensor]): scores of shape (N, C), or class labels and scores of shape (N,), see
-                :func:`paddle_vfl.varifocal_loss`.
+            target (Tensor | tuple[Tensor, Tensor]): scores of shape (N, C), or class labels and scores of shape (N,),
+                see :func:`paddle_vfl.varifocal_loss`.
             weight (Tensor, optional): multiplies the loss before it is reduced; broadcast against it.
-            avg_factor (float | Tensor, optional): with ``reduction="mean"``, what the sum is divided by instead of the number of
-                elements; ignored with "none".
+            avg_factor (float | Tensor, optional): with ``reduction="mean"``, what the sum is divided by instead of the
+                number of elements; ignored with "none".
 
         Returns:
-            Tensor: a scalar, or for ``reduction="none"`` the loss of shape (N, C) for logits and (N,) for probabilities and for
-            ``(label, score)`` targets.
+            Tensor: a scalar, or for ``reduction="none"`` the loss of shape (N, C) for logits and (N,) for probabilities
+            and for ``(label, score)`` targets.
 
         Raises:
             ValueError: ``avg_factor`` with ``reduction="sum"``, and as :func:`paddle_vfl.varifocal_loss`.
@@ -147,7 +165,12 @@ def _layer_loss(layer, pred, target, weight, avg_factor):
     classes = pred.shape[-1]
     sum_classes_first = rows or (layer.use_sigmoid and layer.reduction != "none" and weight is None and classes > 0)
     loss = varifocal_loss(
-        pred, target, alpha=layer.alpha, gamma=layer.gamma, iou_weighted=layer.iou_weighted, use_sigmoid=layer.use_sigmoid,
+        pred,
+        target,
+        alpha=layer.alpha,
+        gamma=layer.gamma,
+        iou_weighted=layer.iou_weighted,
+        use_sigmoid=layer.use_sigmoid,
         reduction="row" if sum_classes_first else "none",
     )
     if not layer.use_sigmoid and not rows:

@@ -1,4 +1,5 @@
 """PaddleDetection is the installed one, or the checkout that PPDET_SRC names."""
+
 import os
 import sys
 

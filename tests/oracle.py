@@ -1,4 +1,6 @@
-"""Varifocal loss in float64 NumPy, written from the formula alone, element by element: independent of Paddle and of csrc/."""
+"""Varifocal loss in float64 NumPy, written from the formula alone, element by element: independent of Paddle and of
+csrc/."""
+
 import numpy as np
 
 

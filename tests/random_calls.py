@@ -1,4 +1,5 @@
 """Random calls of the operator and what they must give, for the property tests and the fuzzer."""
+
 import dataclasses
 
 import numpy as np
@@ -41,7 +42,9 @@ class Call:
         rng = np.random.default_rng(self.seed)
         x = rng.normal(-1, 3, self.shape)
         if self.extreme:
-            x = np.where(rng.random(self.shape) < 0.3, rng.choice([-6e4, -100, -20, -0.0, 0, 1e-7, 20, 100, 6e4], self.shape), x)
+            x = np.where(
+                rng.random(self.shape) < 0.3, rng.choice([-6e4, -100, -20, -0.0, 0, 1e-7, 20, 100, 6e4], self.shape), x
+            )
         if not self.use_sigmoid:
             # between the ends: in half precision the gradient near 1 is infinite
             x = np.clip(1 / (1 + np.exp(-np.clip(x, -30, 30))), 2**-7, 1 - 2**-7)
@@ -82,16 +85,22 @@ class Call:
         return loss, grad
 
     def check(self):
-        for name, got, expected, dtype in zip(("loss", "gradient"), self.run(), self.expected(), (computed(self.dtype), self.dtype)):
+        for name, got, expected, dtype in zip(
+            ("loss", "gradient"), self.run(), self.expected(), (computed(self.dtype), self.dtype)
+        ):
             tolerance = TOLERANCE[dtype]
             size = np.abs(expected).max() if expected.size else 0
             lowest = {"float16": 6e-8, "bfloat16": 1e-38}.get(dtype, 1e-38)  # what rounds to 0
-            np.testing.assert_allclose(got, expected, rtol=4 * tolerance, atol=tolerance * size + lowest, err_msg=f"{name} of {self}")
+            np.testing.assert_allclose(
+                got, expected, rtol=4 * tolerance, atol=tolerance * size + lowest, err_msg=f"{name} of {self}"
+            )
 
     def _laid_out(self, array, dtype):
         """The array as a tensor that is a view of a larger one."""
         if self.layout == "transpose" and array.ndim >= 2:
-            return paddle.to_tensor(np.ascontiguousarray(array.swapaxes(0, -1)), dtype=dtype).transpose([array.ndim - 1, *range(1, array.ndim - 1), 0])
+            return paddle.to_tensor(np.ascontiguousarray(array.swapaxes(0, -1)), dtype=dtype).transpose(
+                [array.ndim - 1, *range(1, array.ndim - 1), 0]
+            )
         if self.layout == "slice":
             room = np.full([n + 3 for n in array.shape], np.nan)
             room[tuple(slice(1, n + 1) for n in array.shape)] = array

@@ -1,4 +1,5 @@
 """The operator in every mode in which people train, against the same call in dynamic mode."""
+
 import numpy as np
 import paddle
 import pytest
@@ -14,7 +15,14 @@ def logits_dense(pred, score, label):
 
 
 def probabilities_masked(pred, score, label):
-    return varifocal_loss(paddle.nn.functional.sigmoid(pred), score, (score > 0).cast("float32"), use_sigmoid=False, gamma=1.5, reduction="mean")
+    return varifocal_loss(
+        paddle.nn.functional.sigmoid(pred),
+        score,
+        (score > 0).cast("float32"),
+        use_sigmoid=False,
+        gamma=1.5,
+        reduction="mean",
+    )
 
 
 def pair_rows(pred, score, label):
@@ -70,7 +78,11 @@ def test_to_static(form, full_graph, data):
 
 @forms
 def test_to_static_with_a_batch_size_that_is_not_known(form, data):
-    specs = [paddle.static.InputSpec([None, CLASSES]), paddle.static.InputSpec([None, CLASSES]), paddle.static.InputSpec([None], "int64")]
+    specs = [
+        paddle.static.InputSpec([None, CLASSES]),
+        paddle.static.InputSpec([None, CLASSES]),
+        paddle.static.InputSpec([None], "int64"),
+    ]
     static = paddle.jit.to_static(form, input_spec=specs, full_graph=True)
     for rows in (ROWS, 3):
         part = [array[:rows] for array in data]
@@ -119,7 +131,9 @@ def layer_of_two(pred, score):
 @forms
 def test_recompute(form, data):
     expected = value_and_grad(lambda pred, *rest: form(pred * 2.0, *rest), data)
-    assert_equal(value_and_grad(lambda *args: recompute(lambda pred, *rest: form(pred * 2.0, *rest), *args), data), expected)
+    assert_equal(
+        value_and_grad(lambda *args: recompute(lambda pred, *rest: form(pred * 2.0, *rest), *args), data), expected
+    )
 
 
 @forms
@@ -132,7 +146,8 @@ def test_no_grad(form, data):
 
 @forms
 def test_paddle_grad_and_retain_graph(form, data):
-    """The same gradient twice from one graph, through backward() and paddle.grad, and of a tensor in the middle of the graph."""
+    """The same gradient twice from one graph, through backward() and paddle.grad, and of a tensor in the middle of the
+    graph."""
     expected = value_and_grad(form, data)[1]
     leaf = paddle.to_tensor(data[0], stop_gradient=False)
     pred = leaf * 1.0
@@ -157,14 +172,22 @@ def test_gradients_accumulate_over_batches(form, data):
 
 def casts():
     """The number of casts since the count was last started."""
-    return sum(sum(map(int, str(calls).split(","))) for name, calls in paddle.base.core.get_low_precision_op_list().items() if name.startswith("cast"))
+    return sum(
+        sum(map(int, str(calls).split(",")))
+        for name, calls in paddle.base.core.get_low_precision_op_list().items()
+        if name.startswith("cast")
+    )
 
 
 @pytest.mark.skipif(paddle.__version__ < "3", reason="Paddle 2.6 does not count casts")
 @pytest.mark.parametrize("level", ["O1", "O2"])
-@pytest.mark.parametrize("pred_dtype, score_dtype", [("bfloat16", "float32"), ("float32", "bfloat16"), ("bfloat16", "bfloat16"), ("float32", "float32")])
+@pytest.mark.parametrize(
+    "pred_dtype, score_dtype",
+    [("bfloat16", "float32"), ("float32", "bfloat16"), ("bfloat16", "bfloat16"), ("float32", "float32")],
+)
 def test_amp_hands_the_tensors_over_as_they_are(level, pred_dtype, score_dtype, data):
-    """Any mixture of dtypes, no cast, a float32 loss, the numbers of the call without AMP. (On a CPU Paddle's AMP casts nothing.)"""
+    """Any mixture of dtypes, no cast, a float32 loss, the numbers of the call without AMP. (On a CPU Paddle's AMP casts
+    nothing.)"""
     pred, score = paddle.to_tensor(data[0]).astype(pred_dtype), paddle.to_tensor(data[1]).astype(score_dtype)
     pred.stop_gradient = False
     results = []
@@ -185,8 +208,8 @@ def test_amp_hands_the_tensors_over_as_they_are(level, pred_dtype, score_dtype, 
 
 
 def test_a_training_step_on_bfloat16_predictions(data):
-    """What a layer under AMP hands to the loss, which AMP itself does only on a GPU: the loss is float32 and near that of full
-    precision, and the gradient arrives in float32 weights."""
+    """What a layer under AMP hands to the loss, which AMP itself does only on a GPU: the loss is float32 and near that
+    of full precision, and the gradient arrives in float32 weights."""
     results = []
     for dtype in ("float32", "bfloat16"):
         paddle.seed(3)

@@ -1,4 +1,5 @@
 """The layer, against PaddleDetection's class of the same name, for every combination of arguments."""
+
 import itertools
 
 import numpy as np
@@ -10,7 +11,9 @@ from paddle_vfl import VarifocalLoss, varifocal_loss
 ppdet_losses = pytest.importorskip("ppdet.modeling.losses.varifocal_loss")
 Theirs = ppdet_losses.VarifocalLoss
 
-CASES = list(itertools.product([True, False], [True, False], ["none", "mean", "sum"], [1.0, 2.5], [2.0, 1.5, 0.5], [0.75, 0.3]))
+CASES = list(
+    itertools.product([True, False], [True, False], ["none", "mean", "sum"], [1.0, 2.5], [2.0, 1.5, 0.5], [0.75, 0.3])
+)
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
@@ -25,7 +28,14 @@ def run(layer, x, target, weight, avg_factor, dtype):
 @pytest.mark.parametrize("use_sigmoid, iou_weighted, reduction, loss_weight, gamma, alpha", CASES)
 def test_equals_ppdet(rng, dtype, use_sigmoid, iou_weighted, reduction, loss_weight, gamma, alpha):
     """Every argument, every weight that broadcasts, avg_factor; the target is float64 whatever the prediction is."""
-    options = dict(use_sigmoid=use_sigmoid, iou_weighted=iou_weighted, reduction=reduction, loss_weight=loss_weight, gamma=gamma, alpha=alpha)
+    options = dict(
+        use_sigmoid=use_sigmoid,
+        iou_weighted=iou_weighted,
+        reduction=reduction,
+        loss_weight=loss_weight,
+        gamma=gamma,
+        alpha=alpha,
+    )
     ours, theirs = VarifocalLoss(**options), Theirs(**options)
     x = rng.normal(0, 2, (23, 9))
     x = x if use_sigmoid else 1 / (1 + np.exp(-x))
@@ -62,7 +72,9 @@ def test_function_equals_ppdet_on_extreme_values():
     for values, use_sigmoid in ((x, False), ((x - 0.5) * 2e4, True)):
         pred = paddle.to_tensor(values, dtype="float32")
         expected = ppdet_losses.varifocal_loss(pred, paddle.to_tensor(q), use_sigmoid=use_sigmoid)
-        actual = varifocal_loss(pred, paddle.to_tensor(q), use_sigmoid=use_sigmoid, reduction="none" if use_sigmoid else "row")
+        actual = varifocal_loss(
+            pred, paddle.to_tensor(q), use_sigmoid=use_sigmoid, reduction="none" if use_sigmoid else "row"
+        )
         np.testing.assert_allclose(actual.numpy(), expected.numpy(), rtol=1e-5)
 
 
@@ -70,11 +82,16 @@ def test_function_equals_ppdet_on_extreme_values():
 def test_pair_targets_give_one_loss_a_row(rng, reduction):
     """As QualityFocalLoss, whose targets these are."""
     x, label, score, weight = rng.normal(0, 1, (6, 4)), np.array([0, 4, 1, 3, -1, 2]), rng.random(6), rng.random(6)
-    rows = varifocal_loss(paddle.to_tensor(x), (paddle.to_tensor(label), paddle.to_tensor(score)), reduction="row").numpy() * weight
+    rows = (
+        varifocal_loss(paddle.to_tensor(x), (paddle.to_tensor(label), paddle.to_tensor(score)), reduction="row").numpy()
+        * weight
+    )
     layer = VarifocalLoss(reduction=reduction)
     pair = (paddle.to_tensor(label), paddle.to_tensor(score))
     loss = layer(paddle.to_tensor(x), pair, weight=paddle.to_tensor(weight))
-    np.testing.assert_allclose(loss.numpy(), {"none": rows, "mean": rows.mean(), "sum": rows.sum()}[reduction], rtol=1e-12)
+    np.testing.assert_allclose(
+        loss.numpy(), {"none": rows, "mean": rows.mean(), "sum": rows.sum()}[reduction], rtol=1e-12
+    )
     if reduction == "mean":
         loss = layer(paddle.to_tensor(x), pair, weight=paddle.to_tensor(weight), avg_factor=5)
         np.testing.assert_allclose(loss.numpy(), rows.sum() / 5, rtol=1e-12)
@@ -85,12 +102,15 @@ def test_avg_factor_with_sum_is_refused():
         VarifocalLoss(reduction="sum")(paddle.zeros([2, 3]), paddle.zeros([2, 3]), avg_factor=2.0)
 
 
-@pytest.mark.parametrize("error, message, options", [
-    (ValueError, "alpha is -0.1, expected a finite number, at least 0", {"alpha": -0.1}),
-    (ValueError, "gamma is -1, expected a finite number, at least 0", {"gamma": -1}),
-    (TypeError, "alpha is '0.5', a str, expected a number", {"alpha": "0.5"}),
-    (ValueError, "reduction is 'avg', expected 'none', 'mean' or 'sum'", {"reduction": "avg"}),
-])
+@pytest.mark.parametrize(
+    "error, message, options",
+    [
+        (ValueError, "alpha is -0.1, expected a finite number, at least 0", {"alpha": -0.1}),
+        (ValueError, "gamma is -1, expected a finite number, at least 0", {"gamma": -1}),
+        (TypeError, "alpha is '0.5', a str, expected a number", {"alpha": "0.5"}),
+        (ValueError, "reduction is 'avg', expected 'none', 'mean' or 'sum'", {"reduction": "avg"}),
+    ],
+)
 def test_bad_options_are_named(error, message, options):
     with pytest.raises(error, match=message):
         VarifocalLoss(**options)

@@ -1,4 +1,5 @@
 """What holds for every call, tried on calls that hypothesis makes up (and shrinks, when one fails)."""
+
 import dataclasses
 
 import numpy as np
@@ -15,11 +16,23 @@ from paddle_vfl._ops import extension
 settings.register_profile("vfl", derandomize=True, deadline=None, max_examples=150)
 settings.load_profile("vfl")
 
-SHAPES = st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple) | st.sampled_from([(3, 513), (2, 1203), (70, 80), *([(0, 5), (2, 0, 3)] if EMPTY else [])])
+SHAPES = st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple) | st.sampled_from(
+    [(3, 513), (2, 1203), (70, 80), *([(0, 5), (2, 0, 3)] if EMPTY else [])]
+)
 CALLS = st.builds(
-    Call, shape=SHAPES, kind=st.sampled_from(KINDS), dtype=st.sampled_from(DTYPES), target_dtype=st.sampled_from(DTYPES),
-    layout=st.sampled_from(LAYOUTS), reduction=st.sampled_from(REDUCTIONS), alpha=st.floats(0, 2), gamma=st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 2.7, 4.0]),
-    iou_weighted=st.booleans(), use_sigmoid=st.booleans(), extreme=st.booleans(), seed=st.integers(0, 2**32 - 1),
+    Call,
+    shape=SHAPES,
+    kind=st.sampled_from(KINDS),
+    dtype=st.sampled_from(DTYPES),
+    target_dtype=st.sampled_from(DTYPES),
+    layout=st.sampled_from(LAYOUTS),
+    reduction=st.sampled_from(REDUCTIONS),
+    alpha=st.floats(0, 2),
+    gamma=st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 2.7, 4.0]),
+    iou_weighted=st.booleans(),
+    use_sigmoid=st.booleans(),
+    extreme=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
 )
 # calls whose results can be compared bit for bit: one precision, no reduction over rows
 EXACT = CALLS.map(lambda call: dataclasses.replace(call, reduction="row", layout="whole"))
@@ -63,7 +76,11 @@ def test_rows_do_not_know_each_other(call, data):
     if call.kind == "masked" or len(call.shape) != 2:
         call = dataclasses.replace(call, kind="pair", shape=(7, call.shape[-1]))
     x, q, y = call.arrays()
-    rows = data.draw(st.lists(st.integers(0, len(x) - 1), min_size=0 if EMPTY else 1, max_size=len(x) + 3)) if len(x) else []
+    rows = (
+        data.draw(st.lists(st.integers(0, len(x) - 1), min_size=0 if EMPTY else 1, max_size=len(x) + 3))
+        if len(x)
+        else []
+    )
     whole, part = call_on(x, q, y, call), call_on(x[rows], q[rows], y[rows], call)
     for a, b in zip(part, whole):
         np.testing.assert_array_equal(a, b[rows])
@@ -76,7 +93,12 @@ def test_pairs_are_dense_targets(call):
     loss, grad = call_on(x, score, label, call)
     dense_loss, dense_grad = call_on(x, dense(label, score, call.shape), None, call, kind="dense")
     np.testing.assert_allclose(loss, dense_loss, rtol=1e-5, atol=1e-30)
-    np.testing.assert_allclose(grad, dense_grad, rtol=1e-5 if call.dtype[:5] == "float" and call.dtype != "float16" else 1e-2, atol=1e-6 if call.dtype == "float16" else 1e-30)
+    np.testing.assert_allclose(
+        grad,
+        dense_grad,
+        rtol=1e-5 if call.dtype[:5] == "float" and call.dtype != "float16" else 1e-2,
+        atol=1e-6 if call.dtype == "float16" else 1e-30,
+    )
 
 
 @given(call=EXACT)
@@ -96,14 +118,27 @@ def test_threads_change_no_bit(call):
 def test_gradient_is_the_slope_of_the_loss(call):
     """Finite differences, in float64 and away from the kink of |p - q|^gamma."""
     shape = tuple(min(n, 4) for n in call.shape)
-    call = dataclasses.replace(call, shape=shape, dtype="float64", target_dtype="float64", layout="whole", reduction="none", extreme=False, gamma=max(call.gamma, 1.5))
+    call = dataclasses.replace(
+        call,
+        shape=shape,
+        dtype="float64",
+        target_dtype="float64",
+        layout="whole",
+        reduction="none",
+        extreme=False,
+        gamma=max(call.gamma, 1.5),
+    )
     x, q, y = call.arrays()
     if x.size == 0:
         return
 
     def total(x):
         pred, target = paddle.to_tensor(x), paddle.to_tensor(q)
-        target, label = ((paddle.to_tensor(y), target), None) if call.kind == "pair" else (target, paddle.to_tensor(y) if call.kind == "masked" else None)
+        target, label = (
+            ((paddle.to_tensor(y), target), None)
+            if call.kind == "pair"
+            else (target, paddle.to_tensor(y) if call.kind == "masked" else None)
+        )
         return float(varifocal_loss(pred, target, label, reduction="sum", **call.options))
 
     _, grad = call.run()

@@ -1,4 +1,5 @@
 """The operator left alone for days: leaks, lack of memory, threads, forks."""
+
 import subprocess
 import sys
 import threading
@@ -10,7 +11,9 @@ from paddle_vfl import set_num_threads, varifocal_loss
 
 
 def python(code):
-    done = subprocess.run([sys.executable, "-c", "import paddle_vfl, paddle\n" + code], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", "import paddle_vfl, paddle\n" + code], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     return done.stdout.split()
 

@@ -1,4 +1,5 @@
 """Threads, instruction sets and build facts."""
+
 import os
 import subprocess
 import sys
@@ -13,7 +14,13 @@ from paddle_vfl._ops import extension
 def python(code, **environment):
     """What `python -c code` prints, and its error output."""
     env = {**os.environ, **environment}
-    done = subprocess.run([sys.executable, "-c", code], env={k: v for k, v in env.items() if v is not None}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={k: v for k, v in env.items() if v is not None},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     return done.stdout.strip(), done.stderr
 
 
@@ -22,27 +29,35 @@ def test_threads_can_be_set():
     assert paddle_vfl.get_num_threads() == 3
 
 
-@pytest.mark.parametrize("error, message, n", [
-    (ValueError, "n is 0, expected at least 1", 0),
-    (TypeError, "n is 1.5, a float, expected an integer", 1.5),
-    (TypeError, "n is True, a bool, expected an integer", True),
-])
+@pytest.mark.parametrize(
+    "error, message, n",
+    [
+        (ValueError, "n is 0, expected at least 1", 0),
+        (TypeError, "n is 1.5, a float, expected an integer", 1.5),
+        (TypeError, "n is True, a bool, expected an integer", True),
+    ],
+)
 def test_bad_thread_counts_are_named(error, message, n):
     with pytest.raises(error, match=message):
         paddle_vfl.set_num_threads(n)
 
 
-@pytest.mark.parametrize("environment, expected", [
-    ({"OMP_NUM_THREADS": None, "PADDLE_VFL_NUM_THREADS": None}, "1"),
-    ({"OMP_NUM_THREADS": "2", "PADDLE_VFL_NUM_THREADS": None}, "2"),
-    ({"OMP_NUM_THREADS": "2", "PADDLE_VFL_NUM_THREADS": "5"}, "5"),
-])
+@pytest.mark.parametrize(
+    "environment, expected",
+    [
+        ({"OMP_NUM_THREADS": None, "PADDLE_VFL_NUM_THREADS": None}, "1"),
+        ({"OMP_NUM_THREADS": "2", "PADDLE_VFL_NUM_THREADS": None}, "2"),
+        ({"OMP_NUM_THREADS": "2", "PADDLE_VFL_NUM_THREADS": "5"}, "5"),
+    ],
+)
 def test_threads_follow_the_environment(environment, expected):
     assert python("import paddle_vfl; print(paddle_vfl.get_num_threads())", **environment)[0] == expected
 
 
 def test_isa_follows_the_environment():
-    assert python("import paddle_vfl; print(paddle_vfl.build_info()['isa'])", PADDLE_VFL_ISA="portable")[0] == "portable"
+    assert (
+        python("import paddle_vfl; print(paddle_vfl.build_info()['isa'])", PADDLE_VFL_ISA="portable")[0] == "portable"
+    )
     _, errors = python("import paddle_vfl; paddle_vfl.build_info()", PADDLE_VFL_ISA="sse9")
     assert "there is no instruction set 'sse9'; expected one of: " in errors
 
@@ -57,7 +72,10 @@ def test_build_info_tells_what_is_in_use():
 
 
 def test_another_paddle_is_refused_with_the_way_out():
-    code = "import paddle.version as v; v.full_version = '9.9.9'; import paddle; paddle.__version__ = '9.9.9'; import paddle_vfl"
+    code = (
+        "import paddle.version as v; v.full_version = '9.9.9'; "
+        "import paddle; paddle.__version__ = '9.9.9'; import paddle_vfl"
+    )
     errors = python(code)[1]
     assert "ImportError: paddle_vfl was built for Paddle" in errors and "this is Paddle 9.9.9. Build it again" in errors
 

@@ -1,4 +1,5 @@
 """What setup.py says."""
+
 import re
 import subprocess
 import sys
@@ -11,15 +12,25 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def setup(environment):
-    done = subprocess.run([sys.executable, "setup.py", "--version"], cwd=ROOT, env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "setup.py", "--version"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     return done.returncode, done.stderr
 
 
 @pytest.mark.skipif(paddle.is_compiled_with_cuda(), reason="Paddle has CUDA")
-@pytest.mark.parametrize("value, message", [
-    ("1", "PADDLE_VFL_CUDA=1, but the installed Paddle .* is a CPU build"),
-    ("yes", "PADDLE_VFL_CUDA is 'yes', expected 0 or 1"),
-])
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ("1", "PADDLE_VFL_CUDA=1, but the installed Paddle .* is a CPU build"),
+        ("yes", "PADDLE_VFL_CUDA is 'yes', expected 0 or 1"),
+    ],
+)
 def test_a_wish_for_cuda_that_cannot_be_met_is_an_error(value, message):
     status, errors = setup({"PADDLE_VFL_CUDA": value})
     assert status == 1 and re.search(message, errors) and "Traceback" not in errors
@@ -32,7 +43,10 @@ def test_a_cpu_build_needs_no_word(value):
 
 
 def test_a_build_without_paddle_is_one_sentence():
-    code = "import runpy, sys; sys.modules['paddle'] = None; sys.argv = ['setup.py', '--version']; runpy.run_path('setup.py', run_name='__main__')"
+    code = (
+        "import runpy, sys; sys.modules['paddle'] = None; sys.argv = ['setup.py', '--version']; "
+        "runpy.run_path('setup.py', run_name='__main__')"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "Install paddlepaddle, then: pip install --no-build-isolation paddle-vfl" in done.stderr

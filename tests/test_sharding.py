@@ -1,4 +1,5 @@
 """Distributed tensors (paddle.distributed.shard_tensor) on two processes: rows and classes may be sharded."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,17 @@ def sharded(tmp_path_factory):
     """What two processes computed: {"kind sharding reduction": (loss, gradient, where they lie)}."""
     folder = tmp_path_factory.mktemp("sharded")
     np.savez(folder / "inputs.npz", *inputs())
-    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", str(folder / "log"), str(PROGRAM), str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "paddle.distributed.launch",
+        "--nproc_per_node",
+        "2",
+        "--log_dir",
+        str(folder / "log"),
+        str(PROGRAM),
+        str(folder),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:]
     return np.load(folder / "results.npz", allow_pickle=False)
@@ -43,20 +54,25 @@ def sharded(tmp_path_factory):
 def test_equals_one_process(sharded, kind, sharding, reduction):
     x, q, y, label, score = (paddle.to_tensor(array) for array in inputs())
     x.stop_gradient = False
-    loss = varifocal_loss(x, (label, score) if kind == "pair" else q, y if kind == "masked" else None, reduction=reduction)
+    loss = varifocal_loss(
+        x, (label, score) if kind == "pair" else q, y if kind == "masked" else None, reduction=reduction
+    )
     (loss * loss).sum().backward()
     key = f"{kind} {sharding} {reduction}"
     np.testing.assert_allclose(sharded[f"{key} loss"], loss.numpy(), rtol=1e-6)
     np.testing.assert_allclose(sharded[f"{key} grad"], x.grad.numpy(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind, sharding, reduction, loss, grad", [
-    ("dense", "rows", "none", "Shard(dim=0)", "Shard(dim=0)"),
-    ("dense", "rows", "row", "Shard(dim=0)", "Shard(dim=0)"),
-    ("masked", "classes", "none", "Shard(dim=1)", "Shard(dim=1)"),
-    ("masked", "classes", "row", "Partial(reduce_type=SUM)", "Shard(dim=1)"),
-    ("pair", "rows", "row", "Shard(dim=0)", "Shard(dim=0)"),
-    ("pair", "classes", "row", "Replicate()", "Replicate()"),  # the labels count all classes
-])
+@pytest.mark.parametrize(
+    "kind, sharding, reduction, loss, grad",
+    [
+        ("dense", "rows", "none", "Shard(dim=0)", "Shard(dim=0)"),
+        ("dense", "rows", "row", "Shard(dim=0)", "Shard(dim=0)"),
+        ("masked", "classes", "none", "Shard(dim=1)", "Shard(dim=1)"),
+        ("masked", "classes", "row", "Partial(reduce_type=SUM)", "Shard(dim=1)"),
+        ("pair", "rows", "row", "Shard(dim=0)", "Shard(dim=0)"),
+        ("pair", "classes", "row", "Replicate()", "Replicate()"),  # the labels count all classes
+    ],
+)
 def test_nothing_is_gathered_without_need(sharded, kind, sharding, reduction, loss, grad):
     assert sharded[f"{kind} {sharding} {reduction} placements"].tolist() == [loss, grad]

@@ -1,4 +1,5 @@
 """The type stub says what the package has: names, parameters, defaults."""
+
 import ast
 import inspect
 from pathlib import Path
@@ -16,7 +17,10 @@ def parameters(node):
 
 def real_parameters(function):
     keyword = inspect.Parameter.KEYWORD_ONLY
-    return [(p.name, "keyword" if p.kind is keyword else "positional", p.default) for p in inspect.signature(function).parameters.values()]
+    return [
+        (p.name, "keyword" if p.kind is keyword else "positional", p.default)
+        for p in inspect.signature(function).parameters.values()
+    ]
 
 
 def test_the_stub_is_complete_and_right():

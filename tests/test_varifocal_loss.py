@@ -1,4 +1,5 @@
 """The function: values, gradients, dtypes, shapes and messages."""
+
 import itertools
 import sys
 
@@ -63,7 +64,9 @@ def test_equals_the_composed_reference(rng, form, masked):
     results = []
     for function in (varifocal_loss, reference.varifocal_loss):
         pred = paddle.to_tensor(x, dtype="float64", stop_gradient=False)
-        loss = function(pred, paddle.to_tensor(q), paddle.to_tensor(y) if masked else None, gamma=1.5, reduction="row", **form)
+        loss = function(
+            pred, paddle.to_tensor(q), paddle.to_tensor(y) if masked else None, gamma=1.5, reduction="row", **form
+        )
         (loss * paddle.arange(50).astype("float64")).sum().backward()
         results.append((loss.numpy(), pred.grad.numpy()))
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-10)
@@ -72,7 +75,8 @@ def test_equals_the_composed_reference(rng, form, masked):
 
 @pytest.mark.parametrize("function", [varifocal_loss, reference.varifocal_loss])
 def test_a_logit_of_exactly_0_has_its_gradient(function):
-    """p - q = 0.2 for the positive; Paddle's own cross entropy gives -0.8 there, so that PaddleDetection's loss is not compared."""
+    """p - q = 0.2 for the positive; Paddle's own cross entropy gives -0.8 there, so that PaddleDetection's loss is not
+    compared."""
     pred = paddle.zeros([1, 2], dtype="float64")
     pred.stop_gradient = False
     function(pred, paddle.to_tensor([[0.3, 0.0]], dtype="float64"), iou_weighted=False, reduction="sum").backward()
@@ -94,7 +98,9 @@ def test_soft_masks_count_by_their_share(rng):
 def test_masks_of_any_dtype(rng, dtype):
     x, q, y = make(rng, (9, 7), use_sigmoid=False)
     target = paddle.to_tensor(q, dtype="float32")
-    loss = varifocal_loss(paddle.to_tensor(x, dtype="float32"), target, paddle.to_tensor(y).astype(dtype), use_sigmoid=False)
+    loss = varifocal_loss(
+        paddle.to_tensor(x, dtype="float32"), target, paddle.to_tensor(y).astype(dtype), use_sigmoid=False
+    )
     np.testing.assert_allclose(loss.numpy(), oracle.loss_and_grad(x, q, y, use_sigmoid=False)[0], rtol=1e-5, atol=1e-7)
 
 
@@ -123,7 +129,10 @@ def test_half_precision_is_computed_in_float32(rng, isa, form, dtype, tolerance)
     x, q = (paddle.to_tensor(t).astype(dtype).astype("float64").numpy() for t in (x, q))
     loss, grad = run(x, q, dtype=dtype, **form)
     expected_loss, expected_grad = oracle.loss_and_grad(x, q, **form)
-    assert varifocal_loss(paddle.to_tensor(x, dtype=dtype), paddle.to_tensor(q, dtype=dtype), **form).dtype == paddle.float32
+    assert (
+        varifocal_loss(paddle.to_tensor(x, dtype=dtype), paddle.to_tensor(q, dtype=dtype), **form).dtype
+        == paddle.float32
+    )
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-5, atol=1e-6)
     if dtype == "float16":  # the slope at a probability of 1 is 1e12, more than it holds
         expected_grad = np.where(np.abs(expected_grad) >= 65520, np.sign(expected_grad) * np.inf, expected_grad)
@@ -171,7 +180,9 @@ def test_pair_labels_of_any_integer_dtype(rng, integer):
     x, _, _ = make(rng, (5, 4), use_sigmoid=True)
     label, score = paddle.to_tensor([0, 3, 4, 1, 7]).astype(integer), rng.random(5)
     loss = varifocal_loss(paddle.to_tensor(x, dtype="float32"), (label, paddle.to_tensor(score)))
-    np.testing.assert_allclose(loss.numpy(), oracle.loss_and_grad(x, dense_of(label.numpy().astype(int), score, 4))[0], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        loss.numpy(), oracle.loss_and_grad(x, dense_of(label.numpy().astype(int), score, 4))[0], rtol=1e-5, atol=1e-7
+    )
 
 
 def test_background_labels_are_those_outside_the_classes(rng):
@@ -181,7 +192,9 @@ def test_background_labels_are_those_outside_the_classes(rng):
     np.testing.assert_allclose(loss, oracle.loss_and_grad(x, np.zeros((4, 3)))[0], rtol=1e-13)
 
 
-@pytest.mark.parametrize("shape", [(5,), (7, 5), (2, 3, 5), (2, 2, 3, 5), (3, 1), (1, 1), (513, 3), (2, 600), (2, 13204)])
+@pytest.mark.parametrize(
+    "shape", [(5,), (7, 5), (2, 3, 5), (2, 2, 3, 5), (3, 1), (1, 1), (513, 3), (2, 600), (2, 13204)]
+)
 @pytest.mark.parametrize("reduction", ["none", "row", "sum", "mean"])
 def test_shapes_and_reductions(rng, shape, reduction):
     x, q, _ = make(rng, shape, use_sigmoid=True, positives=0.4)
@@ -193,7 +206,9 @@ def test_shapes_and_reductions(rng, shape, reduction):
     np.testing.assert_allclose(grad, slope / (x.size if reduction == "mean" else 1), rtol=1e-11, atol=1e-16)
 
 
-@pytest.mark.skipif(paddle.__version__ < "3", reason="Paddle 2.6 refuses an empty output of an operator, and cannot sum an empty tensor")
+@pytest.mark.skipif(
+    paddle.__version__ < "3", reason="Paddle 2.6 refuses an empty output of an operator, and cannot sum an empty tensor"
+)
 @pytest.mark.parametrize("pair", [False, True])
 @pytest.mark.parametrize("shape", [(0, 80), (2, 0, 5), (4, 0)])
 def test_empty_predictions(shape, pair):
@@ -214,7 +229,9 @@ def test_extreme_logits(isa, dtype, gamma):
     x = np.array([0.0, -0.0, 1e-30, -1e-30, 88, -88, 89, -89, 104, -104, 1e3, -1e3, 1e4, -1e4])
     for q in (0.0, 0.3, 1.0):
         loss, grad = run(x, np.full_like(x, q), dtype=dtype, gamma=gamma)
-        expected_loss, expected_grad = oracle.loss_and_grad(np.asarray(x, dtype), np.asarray(np.full_like(x, q), dtype), gamma=gamma)
+        expected_loss, expected_grad = oracle.loss_and_grad(
+            np.asarray(x, dtype), np.asarray(np.full_like(x, q), dtype), gamma=gamma
+        )
         tiny = 1e-37 if dtype == "float32" else 1e-300
         np.testing.assert_allclose(loss, expected_loss, rtol=2e-6, atol=tiny)
         np.testing.assert_allclose(grad, expected_grad, rtol=2e-6, atol=tiny)
@@ -284,7 +301,9 @@ def test_views_are_read_as_they_are(rng):
     pred, target = paddle.to_tensor(x), paddle.to_tensor(q)
     for view in (lambda t: t.transpose([1, 0]), lambda t: t[::2, 1:7], lambda t: t[3:]):
         loss = varifocal_loss(view(pred), view(target))
-        np.testing.assert_allclose(loss.numpy(), oracle.loss_and_grad(view(pred).numpy(), view(target).numpy())[0], rtol=1e-13)
+        np.testing.assert_allclose(
+            loss.numpy(), oracle.loss_and_grad(view(pred).numpy(), view(target).numpy())[0], rtol=1e-13
+        )
 
 
 def test_gradient_flows_through_views(rng):
@@ -327,29 +346,47 @@ PRED, TARGET = paddle.zeros([3, 4]), paddle.zeros([3, 4])
 ROW, LABEL = paddle.zeros([3]), paddle.zeros([3], dtype="int64")
 
 
-@pytest.mark.parametrize("error, message, args, options", [
-    (TypeError, "pred is a list, expected a Tensor", ([1.0], TARGET), {}),
-    (TypeError, "pred has dtype int64, expected one of float32", (PRED.astype("int64"), TARGET), {}),
-    (ValueError, r"pred has no dimension", (paddle.zeros([]), paddle.zeros([])), {}),
-    (TypeError, "target is a ndarray, expected a Tensor", (PRED, np.zeros((3, 4))), {}),
-    (TypeError, "target has dtype bool", (PRED, TARGET.astype("bool")), {}),
-    (ValueError, r"target has shape \[3, 5\], expected \[3, 4\] for pred of shape \[3, 4\]", (PRED, paddle.zeros([3, 5])), {}),
-    (ValueError, r"target has shape \[4\], expected \[3, 4\]", (PRED, paddle.zeros([4])), {}),
-    (ValueError, r"label has shape \[3\], expected \[3, 4\]", (PRED, TARGET, ROW), {}),
-    (TypeError, "label is a list, expected a Tensor", (PRED, TARGET, [1]), {}),
-    (ValueError, "length 3, expected a Tensor or a pair", (PRED, (LABEL, ROW, ROW)), {}),
-    (ValueError, "already a pair", (PRED, (LABEL, ROW), TARGET), {}),
-    (TypeError, r"target\[0\], the class labels, has dtype float32, expected integers", (PRED, (ROW, ROW)), {}),
-    (TypeError, r"target\[0\], the class labels, is a list, expected a Tensor", (PRED, ([1, 2, 3], ROW)), {}),
-    (TypeError, r"target\[1\], the scores, has dtype int64", (PRED, (LABEL, LABEL)), {}),
-    (ValueError, r"target\[0\], the class labels, has shape \[4\], expected \[3\]", (PRED, (paddle.zeros([4], dtype="int64"), ROW)), {}),
-    (ValueError, r"target\[1\], the scores, has shape \[3, 4\], expected \[3\]", (PRED, (LABEL, TARGET)), {}),
-    (ValueError, "alpha is -1, expected a finite number, at least 0", (PRED, TARGET), {"alpha": -1}),
-    (ValueError, "gamma is -0.5, expected a finite number, at least 0", (PRED, TARGET), {"gamma": -0.5}),
-    (ValueError, "gamma is nan", (PRED, TARGET), {"gamma": float("nan")}),
-    (TypeError, "gamma is '2', a str, expected a number", (PRED, TARGET), {"gamma": "2"}),
-    (ValueError, "reduction is 'avg', expected one of 'none', 'row', 'sum', 'mean'", (PRED, TARGET), {"reduction": "avg"}),
-])
+@pytest.mark.parametrize(
+    "error, message, args, options",
+    [
+        (TypeError, "pred is a list, expected a Tensor", ([1.0], TARGET), {}),
+        (TypeError, "pred has dtype int64, expected one of float32", (PRED.astype("int64"), TARGET), {}),
+        (ValueError, r"pred has no dimension", (paddle.zeros([]), paddle.zeros([])), {}),
+        (TypeError, "target is a ndarray, expected a Tensor", (PRED, np.zeros((3, 4))), {}),
+        (TypeError, "target has dtype bool", (PRED, TARGET.astype("bool")), {}),
+        (
+            ValueError,
+            r"target has shape \[3, 5\], expected \[3, 4\] for pred of shape \[3, 4\]",
+            (PRED, paddle.zeros([3, 5])),
+            {},
+        ),
+        (ValueError, r"target has shape \[4\], expected \[3, 4\]", (PRED, paddle.zeros([4])), {}),
+        (ValueError, r"label has shape \[3\], expected \[3, 4\]", (PRED, TARGET, ROW), {}),
+        (TypeError, "label is a list, expected a Tensor", (PRED, TARGET, [1]), {}),
+        (ValueError, "length 3, expected a Tensor or a pair", (PRED, (LABEL, ROW, ROW)), {}),
+        (ValueError, "already a pair", (PRED, (LABEL, ROW), TARGET), {}),
+        (TypeError, r"target\[0\], the class labels, has dtype float32, expected integers", (PRED, (ROW, ROW)), {}),
+        (TypeError, r"target\[0\], the class labels, is a list, expected a Tensor", (PRED, ([1, 2, 3], ROW)), {}),
+        (TypeError, r"target\[1\], the scores, has dtype int64", (PRED, (LABEL, LABEL)), {}),
+        (
+            ValueError,
+            r"target\[0\], the class labels, has shape \[4\], expected \[3\]",
+            (PRED, (paddle.zeros([4], dtype="int64"), ROW)),
+            {},
+        ),
+        (ValueError, r"target\[1\], the scores, has shape \[3, 4\], expected \[3\]", (PRED, (LABEL, TARGET)), {}),
+        (ValueError, "alpha is -1, expected a finite number, at least 0", (PRED, TARGET), {"alpha": -1}),
+        (ValueError, "gamma is -0.5, expected a finite number, at least 0", (PRED, TARGET), {"gamma": -0.5}),
+        (ValueError, "gamma is nan", (PRED, TARGET), {"gamma": float("nan")}),
+        (TypeError, "gamma is '2', a str, expected a number", (PRED, TARGET), {"gamma": "2"}),
+        (
+            ValueError,
+            "reduction is 'avg', expected one of 'none', 'row', 'sum', 'mean'",
+            (PRED, TARGET),
+            {"reduction": "avg"},
+        ),
+    ],
+)
 def test_bad_input_is_named(error, message, args, options):
     with pytest.raises(error, match=message):
         varifocal_loss(*args, **options)

@@ -1,8 +1,9 @@
 """Compile the CUDA kernels for every architecture: ``python tools/cuda_check.py [ARCH ...]``.
 
-Fails on a warning, and on a kernel that spills registers or keeps a stack frame. Prints the registers of the kernels: smallest and
-largest number of each kind.
+Fails on a warning, and on a kernel that spills registers or keeps a stack frame. Prints the registers of the kernels:
+smallest and largest number of each kind.
 """
+
 import argparse
 import collections
 import concurrent.futures
@@ -19,7 +20,14 @@ SOURCES = sorted((Path(__file__).resolve().parents[1] / "csrc" / "cuda").glob("*
 
 def compile(source, arch):
     """(registers of each kernel as {(kernel, dtype): [numbers]}, complaints) of one file."""
-    flags = ["-std=c++17", "-O3", f"-gencode=arch=compute_{arch},code=sm_{arch}", "-Xptxas=-v", "-Xcompiler=-Wall,-Wextra", "--Werror=all-warnings"]
+    flags = [
+        "-std=c++17",
+        "-O3",
+        f"-gencode=arch=compute_{arch},code=sm_{arch}",
+        "-Xptxas=-v",
+        "-Xcompiler=-Wall,-Wextra",
+        "--Werror=all-warnings",
+    ]
     done = subprocess.run(["nvcc", *flags, "-c", str(source), "-o", os.devnull], capture_output=True, text=True)
     if done.returncode != 0:
         return {}, [f"{source.name}, sm_{arch}: {done.stderr[:4000]}"]

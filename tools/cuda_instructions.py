@@ -1,10 +1,13 @@
-"""Instructions that the CUDA kernels issue for an element: ``python tools/cuda_instructions.py``; needs nvcc, not a GPU.
+"""Instructions that the CUDA kernels issue for an element: ``python tools/cuda_instructions.py``; needs nvcc, not a
+GPU.
 
-Compiles for sm_90 what training calls most, logits with gamma 2: the row sums of the loss (a thread that computes 32 elements) and
-the gradient (8 elements). Reads the machine code and takes the shortest way to the end with one exponential an element and loads of 16
-bytes: that of whole vectors without a positive, which nearly all are. Adding up the rows is not in it. Fails where a number is above
-LIMITS, or the loads of a vector wait for one another.
+Compiles for sm_90 what training calls most, logits with gamma 2: the row sums of the loss (a thread that computes 32
+elements) and the gradient (8 elements). Reads the machine code and takes the shortest way to the end with one
+exponential an element and loads of 16
+bytes: that of whole vectors without a positive, which nearly all are. Adding up the rows is not in it. Fails where a
+number is above LIMITS, or the loads of a vector wait for one another.
 """
+
 import argparse
 import collections
 import re
@@ -61,7 +64,9 @@ def disassemble(folder):
     """{mangled name: (instructions, {label: index})} of KERNELS."""
     source, binary = Path(folder) / "kernels.cu", Path(folder) / "kernels.cubin"
     source.write_text(KERNELS)
-    subprocess.run(["nvcc", "-std=c++17", "-O3", "-arch=sm_90", "-cubin", f"-I{CUDA}", str(source), "-o", str(binary)], check=True)
+    subprocess.run(
+        ["nvcc", "-std=c++17", "-O3", "-arch=sm_90", "-cubin", f"-I{CUDA}", str(source), "-o", str(binary)], check=True
+    )
     listing = subprocess.run([disassembler(), "-c", str(binary)], check=True, capture_output=True, text=True).stdout
     kernels = {}
     for line in listing.splitlines():
@@ -75,7 +80,8 @@ def disassemble(folder):
 
 
 def shortest_way(instructions, labels, wanted):
-    """The instructions from the entry to an exit, with exactly so many of some as `wanted` says: {what they begin with: number}."""
+    """The instructions from the entry to an exit, with exactly so many of some as `wanted` says: {what they begin with:
+    number}."""
     start = (0, (0,) * len(wanted))  # an instruction, and how many of the wanted ones come before it
     came_from, queue = {start: None}, collections.deque([start])
     while queue:
@@ -95,7 +101,11 @@ def shortest_way(instructions, labels, wanted):
         if conditional or not operation.startswith(("BRA", "EXIT")):
             following.append(at + 1)
         for after in following:
-            if after < len(instructions) and all(c <= w for c, w in zip(counts, wanted.values())) and (after, counts) not in came_from:
+            if (
+                after < len(instructions)
+                and all(c <= w for c, w in zip(counts, wanted.values()))
+                and (after, counts) not in came_from
+            ):
                 came_from[after, counts] = state
                 queue.append((after, counts))
     raise ValueError(f"no way with {wanted}")
@@ -123,7 +133,11 @@ def count(name, instructions, labels):
     accesses = 2 if dtype == "float32" else 1  # of 16 bytes, for 8 elements
     elements = 32 if direction == "forward" else 8
     moved = elements // 8 * accesses
-    wanted = {"MUFU.EX2": elements, "LDG.E.128": moved * ARRAYS[targets], "STG.E.128": moved if direction == "backward" else 0}
+    wanted = {
+        "MUFU.EX2": elements,
+        "LDG.E.128": moved * ARRAYS[targets],
+        "STG.E.128": moved if direction == "backward" else 0,
+    }
     way = shortest_way(instructions, labels, wanted)
     return (direction, dtype), targets, (len(way) / elements, loads_in_flight(way))
 
@@ -147,7 +161,9 @@ def main():
             if number > limit:
                 complaints.append(f"{' '.join(row)} {targets}: {number:.1f} instructions, limit {limit}")
             if loads < ARRAYS[targets]:
-                complaints.append(f"{' '.join(row)} {targets}: waits for a load before the arrays' loads are all issued")
+                complaints.append(
+                    f"{' '.join(row)} {targets}: waits for a load before the arrays' loads are all issued"
+                )
     if complaints:
         sys.exit("\n".join(complaints))
 

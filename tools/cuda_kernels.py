@@ -1,4 +1,6 @@
-"""The CUDA kernels as a shared library without Paddle, for a GPU or for the emulator, and calls of it from NumPy arrays."""
+"""The CUDA kernels as a shared library without Paddle, for a GPU or for the emulator, and calls of it from NumPy
+arrays."""
+
 import concurrent.futures
 import ctypes
 import os
@@ -22,13 +24,35 @@ def toolkit():
 
 
 def build_for_gpu(folder):
-    return _build(folder, [str(toolkit() / "bin" / "nvcc"), "-std=c++17", "-O3", "-arch=native", "-lineinfo", "-Xcompiler", "-fPIC"], [])
+    return _build(
+        folder,
+        [str(toolkit() / "bin" / "nvcc"), "-std=c++17", "-O3", "-arch=native", "-lineinfo", "-Xcompiler", "-fPIC"],
+        [],
+    )
 
 
 def build_emulated(folder):
-    compiler = ["g++", "-std=c++17", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized"]
+    compiler = [
+        "g++",
+        "-std=c++17",
+        "-O1",
+        "-fPIC",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Wno-unknown-pragmas",
+        "-Wno-maybe-uninitialized",
+    ]
     # small slices, so that small inputs show that problems are cut right
-    emulated = [*compiler, f"-I{toolkit() / 'include'}", "-DVFL_SLICE_ELEMENTS=16384", "-x", "c++", "-include", str(EMULATOR / "emulator.h")]
+    emulated = [
+        *compiler,
+        f"-I{toolkit() / 'include'}",
+        "-DVFL_SLICE_ELEMENTS=16384",
+        "-x",
+        "c++",
+        "-include",
+        str(EMULATOR / "emulator.h"),
+    ]
     return _build(folder, emulated, [EMULATOR / "emulator.cc"])
 
 
@@ -61,7 +85,7 @@ class HostMemory:
         """(what keeps the copy alive, its address). offset: bytes past a multiple of 256."""
         room = np.full(array.nbytes + 512, 0xFF, np.uint8)
         start = -room.ctypes.data % 256 + offset
-        copy = room[start:start + array.nbytes]
+        copy = room[start : start + array.nbytes]
         copy[:] = np.ascontiguousarray(array).view(np.uint8).reshape(-1)
         return copy, copy.ctypes.data
 
@@ -93,11 +117,20 @@ class VflProblem(ctypes.Structure):
     """VflProblem of csrc/cuda/c_interface.cc."""
 
     _fields_ = [
-        ("rows", ctypes.c_int64), ("classes", ctypes.c_int64),
-        ("pred", ctypes.c_void_p), ("target", ctypes.c_void_p), ("label", ctypes.c_void_p),
-        ("pred_type", ctypes.c_int32), ("target_type", ctypes.c_int32), ("label_type", ctypes.c_int32), ("kind", ctypes.c_int32),
-        ("alpha", ctypes.c_double), ("gamma", ctypes.c_double),
-        ("iou_weighted", ctypes.c_int32), ("use_sigmoid", ctypes.c_int32), ("reduce_rows", ctypes.c_int32),
+        ("rows", ctypes.c_int64),
+        ("classes", ctypes.c_int64),
+        ("pred", ctypes.c_void_p),
+        ("target", ctypes.c_void_p),
+        ("label", ctypes.c_void_p),
+        ("pred_type", ctypes.c_int32),
+        ("target_type", ctypes.c_int32),
+        ("label_type", ctypes.c_int32),
+        ("kind", ctypes.c_int32),
+        ("alpha", ctypes.c_double),
+        ("gamma", ctypes.c_double),
+        ("iou_weighted", ctypes.c_int32),
+        ("use_sigmoid", ctypes.c_int32),
+        ("reduce_rows", ctypes.c_int32),
     ]
 
 
@@ -108,13 +141,27 @@ class Kernels:
         for function in (self._library.vfl_cuda_forward, self._library.vfl_cuda_backward):
             function.restype = ctypes.c_char_p
 
-    def problem(self, pred, target, label, kind, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduce_rows=False):
+    def problem(
+        self, pred, target, label, kind, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduce_rows=False
+    ):
         """A VflProblem of (address, dtype) pairs; pred also gives (rows, classes)."""
         address, dtype, (rows, classes) = pred
         label_address, label_dtype = label or (None, "float32")
         return VflProblem(
-            rows, classes, address, target[0], label_address, DTYPES.index(dtype), DTYPES.index(target[1]), DTYPES.index(label_dtype),
-            KINDS.index(kind), alpha, gamma, iou_weighted, use_sigmoid, reduce_rows,
+            rows,
+            classes,
+            address,
+            target[0],
+            label_address,
+            DTYPES.index(dtype),
+            DTYPES.index(target[1]),
+            DTYPES.index(label_dtype),
+            KINDS.index(kind),
+            alpha,
+            gamma,
+            iou_weighted,
+            use_sigmoid,
+            reduce_rows,
         )
 
     def forward(self, problem, loss, device=0):
@@ -124,15 +171,19 @@ class Kernels:
         self._call(self._library.vfl_cuda_backward, problem, [grad_loss, grad_pred], device)
 
     def _call(self, function, problem, addresses, device):
-        message = function(ctypes.byref(problem), *map(ctypes.c_void_p, addresses), device, ctypes.c_void_p(self.memory.stream))
+        message = function(
+            ctypes.byref(problem), *map(ctypes.c_void_p, addresses), device, ctypes.c_void_p(self.memory.stream)
+        )
         if message:
             raise RuntimeError(message.decode())
 
-    def run(self, x, q, y=None, *, dtype="float32", target_dtype=None, label_dtype=None, upstream=None, offset=0, **options):
+    def run(
+        self, x, q, y=None, *, dtype="float32", target_dtype=None, label_dtype=None, upstream=None, offset=0, **options
+    ):
         """(loss, gradient) of NumPy arrays as float64.
 
-        y is a mask of the shape of x, or int32 or int64 class ids with the scores q of the rows. upstream: the gradient of the
-        loss. offset: elements by which every array begins past a multiple of 256 bytes.
+        y is a mask of the shape of x, or int32 or int64 class ids with the scores q of the rows. upstream: the gradient
+        of the loss. offset: elements by which every array begins past a multiple of 256 bytes.
         """
         put = lambda array, dtype: self.memory.put(stored(array, dtype), offset * itemsize(dtype))
         pair = y is not None and np.issubdtype(np.asarray(y).dtype, np.integer)
@@ -143,15 +194,20 @@ class Kernels:
         label = None if y is None else put(y, label_dtype)
         kind = "pair" if pair else "dense" if y is None else "masked"
         problem = self.problem(
-            (pred[1], dtype, x.shape), (target[1], target_dtype), label and (label[1], label_dtype), kind, **options)
+            (pred[1], dtype, x.shape), (target[1], target_dtype), label and (label[1], label_dtype), kind, **options
+        )
         shape = x.shape[:1] if options.get("reduce_rows") else x.shape
         upstream = np.ones(shape) if upstream is None else upstream
         # bytes of 0xff: a NaN of every type, in what is not written
-        poison = lambda shape, dtype: self.memory.put(np.full(int(np.prod(shape)) * itemsize(dtype), 0xFF, np.uint8), offset * itemsize(dtype))
+        poison = lambda shape, dtype: self.memory.put(
+            np.full(int(np.prod(shape)) * itemsize(dtype), 0xFF, np.uint8), offset * itemsize(dtype)
+        )
         loss, grad, grad_loss = poison(shape, computed), poison(x.shape, dtype), put(upstream, computed)
         self.forward(problem, loss[1])
         self.backward(problem, grad_loss[1], grad[1])
-        return numbers(self.memory.get(loss[0]), computed).reshape(shape), numbers(self.memory.get(grad[0]), dtype).reshape(x.shape)
+        return numbers(self.memory.get(loss[0]), computed).reshape(shape), numbers(
+            self.memory.get(grad[0]), dtype
+        ).reshape(x.shape)
 
 
 def itemsize(dtype):

@@ -1,4 +1,5 @@
 """Draw what varifocal loss looks like, from the operator itself: ``python tools/draw_loss.py`` writes docs/loss.png."""
+
 from pathlib import Path
 
 import matplotlib

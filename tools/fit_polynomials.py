@@ -1,8 +1,9 @@
 """Fit the polynomials of csrc/polynomials.h: python tools/fit_polynomials.py > csrc/polynomials.h
 
-Each function is interpolated at Chebyshev nodes with 60 digits, which is within a few percent of the minimax polynomial,
-and the largest error over a fine grid is printed beside the coefficients.
+Each function is interpolated at Chebyshev nodes with 60 digits, which is within a few percent of the minimax
+polynomial, and the largest error over a fine grid is printed beside the coefficients.
 """
+
 from mpmath import chebyfit, chop, exp, linspace, log, log1p, mp, mpf, polyval, sqrt
 
 mp.dps = 60
@@ -27,9 +28,23 @@ def log_rest(f):
 
 POLYNOMIALS = [
     # name, function, interval, degree in float, degree in double, what it is
-    ("kExp", exp_rest, [-HALF_LN2 * mpf("1.001"), HALF_LN2 * mpf("1.001")], 4, 9, "(exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2"),
+    (
+        "kExp",
+        exp_rest,
+        [-HALF_LN2 * mpf("1.001"), HALF_LN2 * mpf("1.001")],
+        4,
+        9,
+        "(exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2",
+    ),
     ("kLog1p", log1p_ratio, [mpf(-1) / 2, mpf(1) / 2], 8, 21, "log1p(u) / u for u in [0, 1], in powers of u - 1/2"),
-    ("kLog", log_rest, [1 / sqrt(2) - 1, sqrt(2) - 1], 8, 21, "(log(1 + f) - f + f^2 / 2) / f^3 for 1 + f in [1/sqrt(2), sqrt(2)]"),
+    (
+        "kLog",
+        log_rest,
+        [1 / sqrt(2) - 1, sqrt(2) - 1],
+        8,
+        21,
+        "(log(1 + f) - f + f^2 / 2) / f^3 for 1 + f in [1/sqrt(2), sqrt(2)]",
+    ),
     ("kLogMant", log_rest, [mpf(-1) / 4, mpf(1) / 2], 8, 21, "the same for 1 + f in [3/4, 3/2]"),
 ]
 

@@ -2,6 +2,7 @@
 
 Prints the seed, which repeats the run, and stops at the first call that is wrong with a description of it.
 """
+
 import argparse
 import sys
 import time
@@ -19,17 +20,28 @@ from paddle_vfl._ops import extension
 def random_call(rng):
     """A call and the instruction set and number of threads to make it with.
 
-    gamma is 0 or at least 0.2: below, |p - q|^gamma of subnormal numbers, which the kernels take for normal ones, is not yet small.
+    gamma is 0 or at least 0.2: below, |p - q|^gamma of subnormal numbers, which the kernels take for normal ones, is
+    not yet small.
     """
-    shape = tuple(int(n) for n in rng.integers(1, 300, rng.integers(0, 2))) + (int(rng.choice([1, 2, 3, 7, 10, 16, 80, 365, 1203, rng.integers(1, 2000)])),)
+    shape = tuple(int(n) for n in rng.integers(1, 300, rng.integers(0, 2))) + (
+        int(rng.choice([1, 2, 3, 7, 10, 16, 80, 365, 1203, rng.integers(1, 2000)])),
+    )
     if random_calls.EMPTY and rng.random() < 0.02:
         shape = (0, *shape)
     pick = lambda values: values[rng.integers(len(values))]
     call = random_calls.Call(
-        shape=shape, kind=pick(random_calls.KINDS), dtype=pick(random_calls.DTYPES), target_dtype=pick(random_calls.DTYPES),
-        layout=pick(random_calls.LAYOUTS), reduction=pick(random_calls.REDUCTIONS[:3] if 0 in shape else random_calls.REDUCTIONS),
-        alpha=float(rng.uniform(0, 2)), gamma=float(pick([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, rng.uniform(0.2, 5)])), iou_weighted=bool(rng.random() < 0.5),
-        use_sigmoid=bool(rng.random() < 0.5), extreme=bool(rng.random() < 0.3), seed=int(rng.integers(2**32)),
+        shape=shape,
+        kind=pick(random_calls.KINDS),
+        dtype=pick(random_calls.DTYPES),
+        target_dtype=pick(random_calls.DTYPES),
+        layout=pick(random_calls.LAYOUTS),
+        reduction=pick(random_calls.REDUCTIONS[:3] if 0 in shape else random_calls.REDUCTIONS),
+        alpha=float(rng.uniform(0, 2)),
+        gamma=float(pick([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, rng.uniform(0.2, 5)])),
+        iou_weighted=bool(rng.random() < 0.5),
+        use_sigmoid=bool(rng.random() < 0.5),
+        extreme=bool(rng.random() < 0.3),
+        seed=int(rng.integers(2**32)),
     )
     return call, pick(extension.isa_supported()), int(rng.integers(1, 5))
 

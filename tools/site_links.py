@@ -1,4 +1,6 @@
-"""For the documentation site (mkdocs.yml): links to files of the repository, which are not part of the site, become their paths."""
+"""For the documentation site (mkdocs.yml): links to files of the repository, which are not part of the site, become
+their paths."""
+
 import posixpath
 import re
 

@@ -26,7 +26,8 @@ struct Cache {
   std::vector<void*> free;  // least recently freed first
   size_t bytes = 0;
   size_t limit = [] {
-    if (const char* value = std::getenv("PADDLE_VFL_CACHE_MB")) return static_cast<size_t>(std::strtoull(value, nullptr, 10)) << 20;
+    if (const char* value = std::getenv("PADDLE_VFL_CACHE_MB"))
+      return static_cast<size_t>(std::strtoull(value, nullptr, 10)) << 20;
     return std::max(size_t(256) << 20, machine_memory() / 16);
   }();
 };
@@ -60,8 +61,8 @@ void unmap(void* buffer) { munmap(static_cast<char*>(buffer) - kHeader, kHeader 
 
 }  // namespace
 
-// Where the lock is taken, the caller goes to the system instead of waiting: a child forked while another thread held it would wait
-// for ever.
+// Where the lock is taken, the caller goes to the system instead of waiting: a child forked while another thread held
+// it would wait for ever.
 void* acquire_buffer(size_t bytes) {
   const size_t size = (bytes + kHeader - 1) / kHeader * kHeader;
   {

@@ -1,7 +1,7 @@
 // Memory for large gradients.
 //
-// Paddle's CPU allocator hands out fresh pages at every step, and touching them costs more than computing what goes into them. These
-// buffers lie on huge pages, and the most recently freed ones are kept for the next step.
+// Paddle's CPU allocator hands out fresh pages at every step, and touching them costs more than computing what goes
+// into them. These buffers lie on huge pages, and the most recently freed ones are kept for the next step.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ constexpr size_t kLeastBuffer = size_t(1) << 20;
 void* acquire_buffer(size_t bytes);
 void release_buffer(void* buffer);
 
-// Free bytes that are kept now. At most PADDLE_VFL_CACHE_MB, by default 256 or a sixteenth of the machine's memory if that is more;
-// 0 keeps nothing. What is kept is marked as free to the system, which takes it back when it needs it.
+// Free bytes that are kept now. At most PADDLE_VFL_CACHE_MB, by default 256 or a sixteenth of the machine's memory if
+// that is more; 0 keeps nothing. What is kept is marked as free to the system, which takes it back when it needs it.
 size_t cached_bytes();
 
 }  // namespace paddle_vfl

@@ -28,10 +28,12 @@ namespace {
 
 #ifdef VFL_X86_KERNELS
 bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
 #endif
 bool always() { return true; }
 
@@ -45,7 +47,8 @@ std::string names(bool only_supported) {
 const Kernels* find(const std::string& name) {
   for (const Kernels& kernels : all_kernels()) {
     if (kernels.name != name) continue;
-    if (!kernels.supported()) throw std::invalid_argument("this machine cannot run " + name + "; it can run: " + names(true));
+    if (!kernels.supported())
+      throw std::invalid_argument("this machine cannot run " + name + "; it can run: " + names(true));
     return &kernels;
   }
   throw std::invalid_argument("there is no instruction set '" + name + "'; expected one of: " + names(false));
@@ -101,7 +104,8 @@ void forward_cpu(const Problem& given, void* loss) {
 void backward_cpu(const Problem& given, Array grad_loss, void* grad_pred) {
   const Problem problem = flattened(given);
   const BackwardKernel kernel = current().load()->backward;
-  parallel_for(problem.rows, grain(problem), [&](int64_t begin, int64_t end) { kernel(problem, grad_loss, grad_pred, begin, end); });
+  parallel_for(problem.rows, grain(problem),
+               [&](int64_t begin, int64_t end) { kernel(problem, grad_loss, grad_pred, begin, end); });
 }
 
 }  // namespace paddle_vfl

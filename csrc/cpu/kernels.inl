@@ -1,9 +1,9 @@
-// The CPU kernels. A file that sets VFL_ISA, VFL_VECTOR_BYTES and the target includes this and gets forward() and backward()
-// in namespace VFL_ISA.
+// The CPU kernels. A file that sets VFL_ISA, VFL_VECTOR_BYTES and the target includes this and gets forward() and
+// backward() in namespace VFL_ISA.
 //
-// The rows are cut into tiles of at most kTile elements: whole rows, or parts of one row where a row is longer. A tile's operands
-// are used where they lie; those that have neither the type of the predictions nor that which is computed in are converted into
-// the first-level cache before.
+// The rows are cut into tiles of at most kTile elements: whole rows, or parts of one row where a row is longer. A
+// tile's operands are used where they lie; those that have neither the type of the predictions nor that which is
+// computed in are converted into the first-level cache before.
 #include <algorithm>
 #include <type_traits>
 
@@ -17,18 +17,22 @@ namespace VFL_ISA {
 constexpr int kTile = 512;
 
 // T is computed in, P holds the predictions, Q the targets and masks.
-// out: the loss, a T, or the gradient, a P if kGrad, of n elements; the operands that kElements or kGrad leave out may be null.
+// out: the loss, a T, or the gradient, a P if kGrad, of n elements; the operands that kElements or kGrad leave out may
+// be null.
 template <class T, class P, class Q>
-using TileFunction = void (*)(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c, void* out);
+using TileFunction = void (*)(int n, const P* x, const Q* q, const Q* y, const T* upstream,
+                              const Coefficients<Simd<T>>& c, void* out);
 
 template <class T, class P, class Q, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
-void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c, void* result) {
+void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c,
+                  void* result) {
   using B = Simd<T>;
   using V = typename B::V;
   using Out = std::conditional_t<kGrad, P, T>;
   constexpr bool kReadsQ = kElements != Elements::kBackground, kReadsY = kElements == Elements::kMasked;
   Out* const out = static_cast<Out*>(result);
-  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream, Out* out) __attribute__((always_inline)) {
+  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream,
+                              Out* out) __attribute__((always_inline)) {
     const V vq = kReadsQ ? load<T>(q) : V{};
     const V vy = kReadsY ? load<T>(y) : V{};
     const V vu = kGrad ? load<T>(upstream) : V{};
@@ -55,8 +59,10 @@ template <class T, class P, class Q, bool kGrad, Elements kElements>
 TileFunction<T, P, Q> select_tile_function(const Problem& problem) {
   const bool square = problem.gamma == 2;
   if (problem.use_sigmoid)
-    return square ? compute_tile<T, P, Q, true, true, kElements, kGrad> : compute_tile<T, P, Q, true, false, kElements, kGrad>;
-  return square ? compute_tile<T, P, Q, false, true, kElements, kGrad> : compute_tile<T, P, Q, false, false, kElements, kGrad>;
+    return square ? compute_tile<T, P, Q, true, true, kElements, kGrad>
+                  : compute_tile<T, P, Q, true, false, kElements, kGrad>;
+  return square ? compute_tile<T, P, Q, false, true, kElements, kGrad>
+                : compute_tile<T, P, Q, false, false, kElements, kGrad>;
 }
 
 // The sum in an order that depends on n alone.
@@ -74,7 +80,8 @@ T sum(const T* p, int n) {
 }
 
 inline int64_t class_of(Array label, int64_t row) {
-  return label.type == DType::kInt32 ? static_cast<const int32_t*>(label.data)[row] : static_cast<const int64_t*>(label.data)[row];
+  return label.type == DType::kInt32 ? static_cast<const int32_t*>(label.data)[row]
+                                     : static_cast<const int64_t*>(label.data)[row];
 }
 
 // Whole rows [row, row + rows), or the columns [column, column + columns) of one row.
@@ -150,7 +157,8 @@ class Pass {
   }
 
   const T* as_computed(Array array, int64_t offset, int n, T* buffer) {
-    if (array.type == (sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32)) return static_cast<const T*>(array.data) + offset;
+    if (array.type == (sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32))
+      return static_cast<const T*>(array.data) + offset;
     widen(array, offset, n, buffer);
     return buffer;
   }
@@ -159,7 +167,9 @@ class Pass {
   const T* upstream_of(const Tile& tile, int64_t offset, int n) {
     if (!problem_.reduce_rows) return as_computed(grad_loss_, offset, n, upstream_);
     const T* row_grad = as_computed(grad_loss_, tile.row, tile.rows, row_grad_);
-    const auto all_are = [&](T value) { return std::all_of(row_grad, row_grad + tile.rows, [=](T g) { return g == value; }); };
+    const auto all_are = [&](T value) {
+      return std::all_of(row_grad, row_grad + tile.rows, [=](T g) { return g == value; });
+    };
     // after a sum or a mean all rows have the same gradient, which the last tile has left in the buffer
     if (n <= filled_ && all_are(upstream_[0])) return upstream_;
     for (int r = 0; r < tile.rows; ++r) std::fill_n(upstream_ + r * tile.columns, tile.columns, row_grad[r]);
@@ -217,7 +227,9 @@ void run(const Problem& problem, Array grad_loss, void* out, int64_t begin, int6
   }
 }
 
-void forward(const Problem& problem, void* loss, int64_t begin, int64_t end) { run<false>(problem, {}, loss, begin, end); }
+void forward(const Problem& problem, void* loss, int64_t begin, int64_t end) {
+  run<false>(problem, {}, loss, begin, end);
+}
 
 void backward(const Problem& problem, Array grad_loss, void* grad_pred, int64_t begin, int64_t end) {
   run<true>(problem, grad_loss, grad_pred, begin, end);

@@ -1,7 +1,8 @@
 // What the instruction sets do in one instruction where vector extensions need several. Included by simd.h.
 //
-// kScales: there are scale (x 2^n for integral n, any size), exponent and mantissa (x = 2^exponent mantissa with the mantissa in
-// [1, 2); here 2^k mantissa with the mantissa in [3/4, 3/2)). They do right by zeros, subnormals, NaN and negative numbers.
+// kScales: there are scale (x 2^n for integral n, any size), exponent and mantissa (x = 2^exponent mantissa with the
+// mantissa in [1, 2); here 2^k mantissa with the mantissa in [3/4, 3/2)). They do right by zeros, subnormals, NaN and
+// negative numbers.
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// The CPU backend of varifocal_math.h: vectors of VFL_VECTOR_BYTES, by the compiler's vector extensions, and their functions.
-// Included by kernels.inl with VFL_ISA and the target set.
+// The CPU backend of varifocal_math.h: vectors of VFL_VECTOR_BYTES, by the compiler's vector extensions, and their
+// functions. Included by kernels.inl with VFL_ISA and the target set.
 #pragma once
 
 #include <cmath>
@@ -21,9 +21,10 @@ struct Format<float> {
   using Int = int32_t;
   static constexpr int kMantissa = 23;
   static constexpr Int kBias = 127;
-  static constexpr Int kSqrtHalf = 0x3f3504f3;                            // bits of sqrt(1/2)
-  static constexpr float kRound = 12582912.0f;                            // 1.5 * 2^23: adding it rounds to an integer
-  static constexpr float kLn2Hi = 0.693145752f, kLn2Lo = 1.42860677e-6f;  // both positive: log(0) is their sum times -inf
+  static constexpr Int kSqrtHalf = 0x3f3504f3;  // bits of sqrt(1/2)
+  static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  static constexpr float kLn2Hi = 0.693145752f,
+                         kLn2Lo = 1.42860677e-6f;  // both positive: log(0) is their sum times -inf
   static constexpr float kLog2E = 1.44269504f;
   static constexpr float kExpLowest = -104.0f;  // e^x is 0 below
   static constexpr float kSplit = 4096.0f;      // multiples of 1/4096 times an exponent are exact
@@ -55,7 +56,9 @@ struct Simd {
   // A constant exponent, split in two for precision.
   struct Exponent {
     explicit Exponent(double t)
-        : high(static_cast<T>(std::nearbyint(t * F::kSplit) / F::kSplit)), low(static_cast<T>(t - high)), full(static_cast<T>(t)) {}
+        : high(static_cast<T>(std::nearbyint(t * F::kSplit) / F::kSplit)),
+          low(static_cast<T>(t - high)),
+          full(static_cast<T>(t)) {}
     T high, low, full;
   };
 
@@ -110,8 +113,8 @@ struct Simd {
   }
 
   static VFL_INLINE V pow(V x, const Exponent& t) {
-    // 2^y with y = t log2(x). The product of the exponent of x with the high part of t is exact, so that the error is that of
-    // the fraction, not that of y.
+    // 2^y with y = t log2(x). The product of the exponent of x with the high part of t is exact, so that the error is
+    // that of the fraction, not that of y.
     V exponent, f;
     split(x, exponent, f);
     const V whole = exponent * t.high;

@@ -91,10 +91,13 @@ VFL_INLINE __m512i gather_upper() {
   typedef int16_t Words __attribute__((vector_size(64)));
   return reinterpret_cast<__m512i>(Words{1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31});
 }
-VFL_INLINE __m512 load_half(const Float16* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+VFL_INLINE __m512 load_half(const Float16* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
 VFL_INLINE __m512 load_half(const BFloat16* p) {
   const __m512i words = _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-  return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, spread(), words));  // each word the upper half of a float
+  return _mm512_castsi512_ps(
+      _mm512_maskz_permutexvar_epi16(0xaaaaaaaa, spread(), words));  // each word the upper half of a float
 }
 VFL_INLINE void store_half(Float16* p, __m512 v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
@@ -110,7 +113,9 @@ VFL_INLINE void store_half(BFloat16* p, __m512 v) {
 
 #elif VFL_VECTOR_BYTES == 32
 
-VFL_INLINE __m256 load_half(const Float16* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+VFL_INLINE __m256 load_half(const Float16* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
 VFL_INLINE __m256 load_half(const BFloat16* p) {
   const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
@@ -124,9 +129,11 @@ VFL_INLINE void store_half(BFloat16* p, __m256 v) {
   const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
   const __m256i nan = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
   const __m256 unordered = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
-  const __m256i result = _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(nan), unordered));
+  const __m256i result =
+      _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(nan), unordered));
   const __m256i words = _mm256_srli_epi32(result, 16);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
 
 #else

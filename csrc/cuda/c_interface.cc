@@ -1,4 +1,5 @@
-// The CUDA backend as C functions, for programs without Paddle: the tests on a GPU and the benchmark call it through ctypes.
+// The CUDA backend as C functions, for programs without Paddle: the tests on a GPU and the benchmark call it through
+// ctypes.
 #include <cstdio>
 #include <exception>
 
@@ -23,8 +24,8 @@ const char* guarded(Call call) {
 
 extern "C" {
 
-// A paddle_vfl::Problem. Types: 0 float32, 1 float64, 2 float16, 3 bfloat16, 4 int32, 5 int64. kind: 0 dense, 1 masked, 2 pair; a
-// dense problem has no label.
+// A paddle_vfl::Problem. Types: 0 float32, 1 float64, 2 float16, 3 bfloat16, 4 int32, 5 int64. kind: 0 dense, 1 masked,
+// 2 pair; a dense problem has no label.
 struct VflProblem {
   int64_t rows, classes;
   const void *pred, *target, *label;
@@ -54,7 +55,8 @@ const char* vfl_cuda_forward(const VflProblem* problem, void* loss, int device, 
   return guarded([&] { paddle_vfl::forward_cuda(problem_of(*problem), loss, device, stream); });
 }
 
-const char* vfl_cuda_backward(const VflProblem* problem, const void* grad_loss, void* grad_pred, int device, void* stream) {
+const char* vfl_cuda_backward(const VflProblem* problem, const void* grad_loss, void* grad_pred, int device,
+                              void* stream) {
   return guarded([&] { paddle_vfl::backward_cuda(problem_of(*problem), grad_loss, grad_pred, device, stream); });
 }
 

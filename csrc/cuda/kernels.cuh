@@ -4,9 +4,9 @@
 //   sum_tiles      the sums of short rows: a block computes a tile of whole rows and adds up what the vectors sum to
 //   sum_rows       the sum of a long row by a group of threads
 //
-// All of them read the predictions and what belongs to them as one flat array in accesses of 16 bytes, whatever the number of classes is;
-// a vector may lie across rows. Indices have 32 bits: launch.cuh cuts larger problems into slices. The order of additions depends on
-// the shape alone, so the same input gives the same bits.
+// All of them read the predictions and what belongs to them as one flat array in accesses of 16 bytes, whatever the
+// number of classes is; a vector may lie across rows. Indices have 32 bits: launch.cuh cuts larger problems into
+// slices. The order of additions depends on the shape alone, so the same input gives the same bits.
 #pragma once
 
 #include "backend.cuh"
@@ -29,7 +29,9 @@ struct Divisor {
     factor = static_cast<uint32_t>(((uint64_t(1) << (31 + bits)) + d - 1) / d);
   }
   // the upper half of a product, and a shift, which are two instructions
-  VFL_INLINE uint32_t divide(uint32_t n) const { return static_cast<uint32_t>((uint64_t(2 * n) * factor) >> 32) >> bits; }
+  VFL_INLINE uint32_t divide(uint32_t n) const {
+    return static_cast<uint32_t>((uint64_t(2 * n) * factor) >> 32) >> bits;
+  }
 
   uint32_t divisor, bits, factor;
 };
@@ -63,8 +65,8 @@ struct Form {
   static constexpr bool kLogits = kLogits_, kSquare = kSquare_;
   static constexpr Elements kElements = kElements_;
   static constexpr bool kPair = kElements == Elements::kBackground, kMasked = kElements == Elements::kMasked;
-  // Elements of a vector: 16 bytes of predictions, twice that of float32 where a label has to be searched for. Vectors that a thread
-  // of `elementwise` has in flight.
+  // Elements of a vector: 16 bytes of predictions, twice that of float32 where a label has to be searched for. Vectors
+  // that a thread of `elementwise` has in flight.
   static constexpr int W = std::is_same<P, float>::value && kPair ? 8 : 16 / sizeof(P);
   static constexpr int kInFlight = W < 8 ? 2 : 1;
 };
@@ -88,7 +90,9 @@ struct Loaded {
 template <int W, class T>
 struct Loaded<W, T, Any> {
   using Type = Pack<T, W>;
-  static VFL_INLINE Type load(Array array, uint32_t first, int count, bool aligned) { return load_any<W, T>(array, first, count, aligned); }
+  static VFL_INLINE Type load(Array array, uint32_t first, int count, bool aligned) {
+    return load_any<W, T>(array, first, count, aligned);
+  }
 };
 
 // One vector of elements: loaded first, computed later, so that several loads are in flight.
@@ -126,7 +130,8 @@ class Vector {
     if constexpr (F::kPair) {
       compute_as<Elements::kBackground>(c, result);
       // nearly all vectors have no positive of their first row, and no other row
-      if (label_.is(column_, static_cast<uint32_t>(count), s) || column_ + count > s.classes.divisor) compute_positives(s, c, result);
+      if (label_.is(column_, static_cast<uint32_t>(count), s) || column_ + count > s.classes.divisor)
+        compute_positives(s, c, result);
     } else if (all_in_warp(is_background())) {
       compute_as<Elements::kBackground>(c, result);
     } else {
@@ -163,7 +168,8 @@ class Vector {
       T q = 0, y = 0;
       if constexpr (kElements != Elements::kBackground) q = static_cast<T>(q_.number(j));
       if constexpr (kElements == Elements::kMasked) y = static_cast<T>(y_.number(j));
-      result.items[j] = varifocal<B, F::kLogits, F::kSquare, kElements, kGrad>(x, q, y, kGrad ? upstream_.items[j] : T(1), c);
+      result.items[j] =
+          varifocal<B, F::kLogits, F::kSquare, kElements, kGrad>(x, q, y, kGrad ? upstream_.items[j] : T(1), c);
     }
   }
 
@@ -232,7 +238,8 @@ class Vector {
 };
 
 template <class F, bool kGrad>
-__global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>) elementwise(Slice s, Coefficients<typename F::B> c) {
+__global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>)
+    elementwise(Slice s, Coefficients<typename F::B> c) {
   using Out = std::conditional_t<kGrad, typename F::P, typename F::T>;
   constexpr int W = F::W, kUnroll = F::kInFlight;
   const uint32_t vector = blockIdx.x * (kThreads * kUnroll) + threadIdx.x;
@@ -259,8 +266,8 @@ VFL_INLINE T sum_of_group(T value, int group) {
   return value;
 }
 
-// rows_per_tile rows a block; 2^group_bits threads, a warp at most, add up one row. rows_per_tile times the classes is a multiple of W
-// where it can be: a vector that lies across tiles is computed by both.
+// rows_per_tile rows a block; 2^group_bits threads, a warp at most, add up one row. rows_per_tile times the classes is
+// a multiple of W where it can be: a vector that lies across tiles is computed by both.
 template <class F>
 __global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>)
     sum_tiles(Slice s, Coefficients<typename F::B> c, uint32_t rows_per_tile, uint32_t group_bits) {
@@ -271,14 +278,16 @@ __global__ void __launch_bounds__(kThreads, kBlocks<typename F::T>)
   const uint32_t classes = s.classes.divisor;
   const uint32_t first_row = blockIdx.x * rows_per_tile, rows = min(rows_per_tile, s.rows - first_row);
   const uint32_t begin = first_row * classes, end = begin + rows * classes, origin = begin - begin % W;
-  // A vector of W classes or more lies in two rows at most: the sum of what belongs to the first is one term, the rest is another.
+  // A vector of W classes or more lies in two rows at most: the sum of what belongs to the first is one term, the rest
+  // is another.
   const bool two_rows = classes >= W;
   T *heads = terms, *tails = terms + kVectors;
   for (uint32_t first = origin + threadIdx.x * W; first < end; first += kThreads * W) {
     Vector<F, false> v(s, first);
     const Pack<T, W> loss = v.compute(s, c);
     if (two_rows) {
-      const int left = static_cast<int>(min(classes - (first - s.classes.divide(first) * classes), uint32_t(W)));  // of the first row
+      const int left = static_cast<int>(
+          min(classes - (first - s.classes.divide(first) * classes), uint32_t(W)));  // of the first row
       T head = loss.items[0], tail = 0;
       if (left == W) {
 #pragma unroll

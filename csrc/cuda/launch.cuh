@@ -16,11 +16,13 @@ namespace cuda {
 
 inline void check(cudaError_t status, const char* what) {
   if (status != cudaSuccess)
-    throw std::runtime_error(std::string("CUDA: ") + what + ": " + cudaGetErrorName(status) + ": " + cudaGetErrorString(status));
+    throw std::runtime_error(std::string("CUDA: ") + what + ": " + cudaGetErrorName(status) + ": " +
+                             cudaGetErrorString(status));
 }
 
 template <class... Parameters, class... Arguments>
-void launch(const char* name, void (*kernel)(Parameters...), uint32_t blocks, cudaStream_t stream, const Arguments&... arguments) {
+void launch(const char* name, void (*kernel)(Parameters...), uint32_t blocks, cudaStream_t stream,
+            const Arguments&... arguments) {
   std::tuple<Parameters...> values{arguments...};
   std::apply(
       [&](auto&... value) {
@@ -56,13 +58,15 @@ void launch_sums(const Problem& problem, const Slice& slice, cudaStream_t stream
     launch("sum_rows (warp)", sum_rows<F, kWarp>, (slice.rows + kRows - 1) / kRows, stream, slice, coefficients);
   } else {
     // two terms for a vector, or one for each element of the shortest rows
-    const uint32_t elements = classes >= F::W ? kTileTerms / 2 * F::W : kTileTerms, terms = classes >= F::W ? classes / F::W + 1 : classes;
+    const uint32_t elements = classes >= F::W ? kTileTerms / 2 * F::W : kTileTerms,
+                   terms = classes >= F::W ? classes / F::W + 1 : classes;
     // a multiple of 16 rows is a whole number of vectors for every type; small problems are spread over more blocks
     constexpr uint32_t kBlocks = 2048;
     const uint32_t most = elements / classes, wanted = (slice.rows + kBlocks - 1) / kBlocks;
     const uint32_t step = most >= 16 ? 16 : most >= 8 ? 8 : most >= 4 ? 4 : 1;
     const uint32_t rows = std::min(most / step, std::max((wanted + step - 1) / step, 1u)) * step;
-    launch("sum_tiles", sum_tiles<F>, (slice.rows + rows - 1) / rows, stream, slice, coefficients, rows, group_bits(terms));
+    launch("sum_tiles", sum_tiles<F>, (slice.rows + rows - 1) / rows, stream, slice, coefficients, rows,
+           group_bits(terms));
   }
 }
 
@@ -116,7 +120,8 @@ inline size_t size_of(DType type) {
 }
 
 inline Array advanced(Array array, int64_t elements) {
-  if (array.data != nullptr) array.data = static_cast<const char*>(array.data) + elements * static_cast<int64_t>(size_of(array.type));
+  if (array.data != nullptr)
+    array.data = static_cast<const char*>(array.data) + elements * static_cast<int64_t>(size_of(array.type));
   return array;
 }
 
@@ -134,8 +139,8 @@ void run(const Problem& given, const void* upstream, void* out, cudaStream_t str
   const int64_t classes = problem.classes;
   if (problem.rows == 0 || classes == 0) return;
   if (classes > kSliceElements)
-    throw std::runtime_error("pred has " + std::to_string(classes) + " classes; the CUDA kernels take " + std::to_string(kSliceElements) +
-                             " at most");
+    throw std::runtime_error("pred has " + std::to_string(classes) + " classes; the CUDA kernels take " +
+                             std::to_string(kSliceElements) + " at most");
   const bool upstream_by_row = problem.reduce_rows;
   const Array upstream_array{upstream, sizeof(Computed<P>) == 8 ? DType::kFloat64 : DType::kFloat32};
   const Array out_array{out, kGrad ? problem.pred.type : upstream_array.type};
@@ -143,7 +148,8 @@ void run(const Problem& given, const void* upstream, void* out, cudaStream_t str
   if (step > 16) step -= step % 16;  // keeps the slices as aligned as the arrays are
   for (int64_t row = 0; row < problem.rows; row += step) {
     const int64_t rows = std::min(step, problem.rows - row), offset = row * classes;
-    Slice slice{static_cast<uint32_t>(rows), static_cast<uint32_t>(rows * classes), Divisor(static_cast<uint32_t>(classes))};
+    Slice slice{static_cast<uint32_t>(rows), static_cast<uint32_t>(rows * classes),
+                Divisor(static_cast<uint32_t>(classes))};
     slice.pred = advanced(problem.pred, offset).data;
     slice.target = advanced(problem.target, pair ? row : offset);
     slice.label = advanced(problem.label, pair ? row : offset);
@@ -151,8 +157,10 @@ void run(const Problem& given, const void* upstream, void* out, cudaStream_t str
     slice.upstream = advanced(upstream_array, upstream_by_row ? row : offset).data;
     slice.out = const_cast<void*>(advanced(out_array, !kGrad && problem.reduce_rows ? row : offset).data);
     slice.aligned = is_aligned(slice.pred) &&
-                    (pair || (is_aligned(slice.target.data) && (problem.kind == TargetKind::kDense || is_aligned(slice.label.data)))) &&
-                    (!kGrad || upstream_by_row || is_aligned(slice.upstream)) && ((!kGrad && problem.reduce_rows) || is_aligned(slice.out));
+                    (pair || (is_aligned(slice.target.data) &&
+                              (problem.kind == TargetKind::kDense || is_aligned(slice.label.data)))) &&
+                    (!kGrad || upstream_by_row || is_aligned(slice.upstream)) &&
+                    ((!kGrad && problem.reduce_rows) || is_aligned(slice.out));
     launch_slice<P, kGrad>(problem, slice, stream);
   }
 }

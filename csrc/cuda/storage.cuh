@@ -39,8 +39,8 @@ struct alignas(sizeof(S) * W < 16 ? sizeof(S) * W : 16) Pack {
   VFL_INLINE void set_numbers(const Pack& numbers) { *this = numbers; }
 };
 
-// Numbers of 16 bits stay in pairs until they are used: a compiler that sees single ones takes each vector apart when it is loaded, and
-// waits for it before it loads the next one.
+// Numbers of 16 bits stay in pairs until they are used: a compiler that sees single ones takes each vector apart when
+// it is loaded, and waits for it before it loads the next one.
 template <class S, int W>
 struct alignas(sizeof(S) * W < 16 ? sizeof(S) * W : 16) Pack<S, W, true> {
   uint32_t pairs[W / 2];

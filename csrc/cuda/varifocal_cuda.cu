@@ -59,6 +59,8 @@ void backward_cuda(const Problem& problem, const void* grad_loss, void* grad_pre
   }
 }
 
-std::string cuda_version() { return std::to_string(CUDART_VERSION / 1000) + "." + std::to_string(CUDART_VERSION % 1000 / 10); }
+std::string cuda_version() {
+  return std::to_string(CUDART_VERSION / 1000) + "." + std::to_string(CUDART_VERSION % 1000 / 10);
+}
 
 }  // namespace paddle_vfl

@@ -1,4 +1,5 @@
 """What is measured: inputs of one call, the same for every peer."""
+
 import dataclasses
 from typing import Optional
 
@@ -11,8 +12,8 @@ __all__ = ["CASES", "Case"]
 class Case:
     """One call of the loss, forward and backward, with a summed result.
 
-    ``form`` is "logits", dense targets; "masked", probabilities with a label mask, the call of PP-YOLOE; or "pair", logits with
-    (label, score) targets. ``isa`` is of the fused operator alone, None for the best.
+    ``form`` is "logits", dense targets; "masked", probabilities with a label mask, the call of PP-YOLOE; or "pair",
+    logits with (label, score) targets. ``isa`` is of the fused operator alone, None for the best.
     """
 
     name: str
@@ -29,7 +30,8 @@ class Case:
         return self.rows * self.classes
 
     def arrays(self, seed=0):
-        """(pred, target, label): float32 logits or probabilities; dense scores and their mask, or row scores and class labels."""
+        """(pred, target, label): float32 logits or probabilities; dense scores and their mask, or row scores and class
+        labels."""
         rng = np.random.default_rng(seed)
         pred = rng.standard_normal((self.rows, self.classes), dtype=np.float32) * 2 - 3
         label = np.where(rng.random(self.rows) < 0.03, rng.integers(0, self.classes, self.rows), self.classes)
@@ -59,6 +61,9 @@ CASES = (
     Case("RT-DETR, 16 x 300 queries", rows=4_800, peers=ALL),
     Case("small head, 8,544 x 10", rows=8_544, classes=10, peers=ALL),
     # the composed losses would need up to 9 GB for the largest of these
-    *(Case(f"{rows * 80:,} elements", rows=rows, peers=("fused", "copy", *(ALL[1:] if rows <= 125_000 else ()))) for rows in SIZES),
+    *(
+        Case(f"{rows * 80:,} elements", rows=rows, peers=("fused", "copy", *(ALL[1:] if rows <= 125_000 else ())))
+        for rows in SIZES
+    ),
     Case("V3Det, 16,800 x 13,204, (label, score)", rows=16_800, classes=13_204, form="pair", peers=("fused", "ppdet")),
 )

@@ -1,4 +1,5 @@
 """The implementations that are compared. Each makes a Step, one forward and backward pass, from a case."""
+
 import collections
 import math
 import threading
@@ -40,7 +41,9 @@ def ppdet(case, threads):
     if case.form == "pair":
         from paddle_vfl.reference import dense_target
 
-        return _paddle_step(pred, lambda: varifocal_loss(pred, dense_target(label, target, case.classes), gamma=case.gamma).sum())
+        return _paddle_step(
+            pred, lambda: varifocal_loss(pred, dense_target(label, target, case.classes), gamma=case.gamma).sum()
+        )
     return _paddle_step(pred, lambda: varifocal_loss(pred, target, gamma=case.gamma).sum())
 
 

@@ -1,4 +1,5 @@
 """Runs cases on workers, peers taking turns, and reports medians and ratios."""
+
 import dataclasses
 import json
 import os
@@ -26,8 +27,8 @@ def run_benchmark(threads=(1, 2), cases=CASES, rounds=8, seconds=0.25, progress=
         progress (bool): show a progress bar.
 
     Returns:
-        dict: ``machine`` and ``results``, a list of {"case", "peer", "threads", "median", "low", "high" (seconds a step: median and
-        quartiles), "peak_bytes", "elements"}. Peers that are not installed are left out.
+        dict: ``machine`` and ``results``, a list of {"case", "peer", "threads", "median", "low", "high" (seconds a
+        step: median and quartiles), "peak_bytes", "elements"}. Peers that are not installed are left out.
     """
     results = []
     with tqdm(total=len(threads) * len(cases) * rounds, desc="bench", disable=not progress) as bar:
@@ -44,8 +45,14 @@ def machine():
     import paddle_vfl
 
     return {
-        "date": time.strftime("%Y-%m-%d"), "processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version(),
-        "paddle": paddle.__version__, "numpy": np.__version__, "torch": _version_of("torch"), **paddle_vfl.build_info(),
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "paddle": paddle.__version__,
+        "numpy": np.__version__,
+        "torch": _version_of("torch"),
+        **paddle_vfl.build_info(),
     }
 
 
@@ -65,8 +72,14 @@ def _measure(case, threads, rounds, seconds, bar):
                 times[peer] += worker.ask(repeat=repeats[peer])["seconds"]
             bar.update()
         return [
-            {"case": case.name, "peer": peer, "threads": threads, "elements": case.elements, "peak_bytes": _peak_bytes(case, peer, threads),
-             **dict(zip(("low", "median", "high"), np.percentile(times[peer], [25, 50, 75])))}
+            {
+                "case": case.name,
+                "peer": peer,
+                "threads": threads,
+                "elements": case.elements,
+                "peak_bytes": _peak_bytes(case, peer, threads),
+                **dict(zip(("low", "median", "high"), np.percentile(times[peer], [25, 50, 75]))),
+            }
             for peer in workers
         ]
     finally:
@@ -91,9 +104,16 @@ def _peak_bytes(case, peer, threads):
 
 class _Worker:
     def __init__(self, peer, threads, **environment):
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PADDLE_VFL_NUM_THREADS": str(threads), **environment}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "PADDLE_VFL_NUM_THREADS": str(threads),
+            **environment,
+        }
         command = [sys.executable, "-m", "paddle_vfl.bench.worker", peer, str(threads)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
 
     def ask(self, **request):
         self._process.stdin.write(json.dumps(request) + "\n")

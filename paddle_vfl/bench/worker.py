@@ -1,8 +1,10 @@
 """A process that runs one peer: ``python -m paddle_vfl.bench.worker PEER THREADS``.
 
-Reads one JSON object a line: {"case": {...}} prepares a case, {"repeat": n} times n steps, {"memory": true} measures the peak of a
-step. Answers each with one JSON line on the descriptor that was stdout; whatever libraries print goes to stderr.
+Reads one JSON object a line: {"case": {...}} prepares a case, {"repeat": n} times n steps, {"memory": true} measures
+the peak of a step. Answers each with one JSON line on the descriptor that was stdout; whatever libraries print goes to
+stderr.
 """
+
 import json
 import os
 import sys
@@ -43,7 +45,8 @@ def _time(step):
 
 
 def _peak(step):
-    """Bytes that the process grows by at most during one step, beyond the inputs: the gradient and what comes and goes."""
+    """Bytes that the process grows by at most during one step, beyond the inputs: the gradient and what comes and
+    goes."""
     step.drop()
     before = _status("VmRSS")
     with open("/proc/self/clear_refs", "w") as file:

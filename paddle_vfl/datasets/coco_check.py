@@ -1,4 +1,5 @@
 """Checks of a COCO-format data set before training, in words for whoever made it."""
+
 import concurrent.futures
 import json
 from pathlib import Path
@@ -14,11 +15,11 @@ PARTS = ("images", "categories", "annotations")
 
 
 def check_annotations(path, image_dir, num_classes, training=True):
-    """Raise what PaddleDetection would stumble over, or not notice. An image that it cannot decode may even hang it: Paddle's reader
-    without worker processes waits for ever for a batch whose transforms failed.
+    """Raise what PaddleDetection would stumble over, or not notice. An image that it cannot decode may even hang it:
+    Paddle's reader without worker processes waits for ever for a batch whose transforms failed.
 
-    Boxes beyond the image are clipped and degenerate ones dropped by PaddleDetection: they are no error here, unless none is left to
-    train on.
+    Boxes beyond the image are clipped and degenerate ones dropped by PaddleDetection: they are no error here, unless
+    none is left to train on.
 
     Args:
         path (str): annotation file.
@@ -27,7 +28,8 @@ def check_annotations(path, image_dir, num_classes, training=True):
         training (bool): annotations are needed.
 
     Raises:
-        UserError: the file is not JSON or not of the format, it has more categories than the model, names categories that it does not
+        UserError: the file is not JSON or not of the format, it has more categories than the model, names categories
+        that it does not
             have, has nothing to train on, or its images are not there
             or damaged.
     """
@@ -37,16 +39,24 @@ def check_annotations(path, image_dir, num_classes, training=True):
         raise UserError(f"{path} has {len(categories)} categories, but num_classes is {num_classes}")
     unknown = {annotation.get("category_id") for annotation in content["annotations"]} - categories
     if unknown:
-        raise UserError(f"{path} has annotations of category {min(unknown, key=str)}, which is not among its categories")
+        raise UserError(
+            f"{path} has annotations of category {min(unknown, key=str)}, which is not among its categories"
+        )
     if not content["images"]:
         raise UserError(f"{path} has no images")
     if training and not any(_has_area(annotation) for annotation in content["annotations"]):
         raise UserError(f"{path} has no box with an area: there is nothing to train on")
-    files = [file for file in (Path(image_dir) / str(image.get("file_name")) for image in content["images"]) if file.is_file()]
+    files = [
+        file
+        for file in (Path(image_dir) / str(image.get("file_name")) for image in content["images"])
+        if file.is_file()
+    ]
     if not files:
         raise UserError(f"{path}: none of its images is in {image_dir}")
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        for file, problem in zip(files, tqdm(pool.map(_problem_of, files), "images", len(files), disable=len(files) < 5000)):
+        for file, problem in zip(
+            files, tqdm(pool.map(_problem_of, files), "images", len(files), disable=len(files) < 5000)
+        ):
             if problem:
                 raise UserError(f"image {file} cannot be read: {problem}")
 

@@ -1,9 +1,10 @@
 """A COCO-format detection set made from the scanned digits that scikit-learn ships.
 
 The 1,797 handwritten digits (8 x 8 pixels, 16 grey levels; UCI "Optical Recognition of Handwritten Digits") are split
-once into those that may appear in training images and those that may appear in validation images. Every image then shows
-several of them, enlarged to different sizes, without overlap, each with the tight box of its ink.
+once into those that may appear in training images and those that may appear in validation images. Every image then
+shows several of them, enlarged to different sizes, without overlap, each with the tight box of its ink.
 """
+
 import json
 import shutil
 from pathlib import Path
@@ -43,11 +44,21 @@ def write_digits(directory, train_images=512, val_images=128, image_size=128, se
         NotADirectoryError: ``directory`` is a file.
         ValueError: a count or the size is too small.
     """
-    for name, value, least in (("train_images", train_images, 1), ("val_images", val_images, 1), ("image_size", image_size, 64)):
+    for name, value, least in (
+        ("train_images", train_images, 1),
+        ("val_images", val_images, 1),
+        ("image_size", image_size, 64),
+    ):
         if value < least:
             raise ValueError(f"{name} is {value}, expected at least {least}")
     directory = Path(directory)
-    recipe = {"format": FORMAT, "train_images": train_images, "val_images": val_images, "image_size": image_size, "seed": seed}
+    recipe = {
+        "format": FORMAT,
+        "train_images": train_images,
+        "val_images": val_images,
+        "image_size": image_size,
+        "seed": seed,
+    }
     if not _prepare(directory, recipe):
         return directory
 
@@ -73,7 +84,9 @@ def _prepare(directory, recipe):
     if directory.is_dir() and any(directory.iterdir()):
         marker = directory / MARKER
         if not marker.is_file():
-            raise FileExistsError(f"{directory} is not empty and was not written by 'paddle-vfl digits': choose another folder")
+            raise FileExistsError(
+                f"{directory} is not empty and was not written by 'paddle-vfl digits': choose another folder"
+            )
         try:
             if json.loads(marker.read_text()) == recipe:
                 return False
@@ -92,8 +105,13 @@ def _split_glyphs(seed):
     from sklearn.model_selection import train_test_split
 
     digits = load_digits()
-    train, val = train_test_split(np.arange(len(digits.target)), test_size=0.2, stratify=digits.target, random_state=seed)
-    return {split: [(int(digits.target[i]), digits.images[i] / 16.0) for i in indices] for split, indices in zip(SPLITS, (train, val))}
+    train, val = train_test_split(
+        np.arange(len(digits.target)), test_size=0.2, stratify=digits.target, random_state=seed
+    )
+    return {
+        split: [(int(digits.target[i]), digits.images[i] / 16.0) for i in indices]
+        for split, indices in zip(SPLITS, (train, val))
+    }
 
 
 def _write_split(folder, glyphs, count, size, rng, bar):
@@ -106,14 +124,27 @@ def _write_split(folder, glyphs, count, size, rng, bar):
         Image.fromarray(canvas).save(folder / name)
         images.append({"id": image_id, "file_name": name, "width": size, "height": size})
         for label, (x, y, w, h) in boxes:
-            annotations.append({
-                "id": len(annotations) + 1, "image_id": image_id, "category_id": label + 1,
-                "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0,
-                "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]],  # the box: for rotated and instance heads
-            })
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": label + 1,
+                    "bbox": [x, y, w, h],
+                    "area": w * h,
+                    "iscrowd": 0,
+                    "segmentation": [
+                        [x, y, x + w, y, x + w, y + h, x, y + h]
+                    ],  # the box: for rotated and instance heads
+                }
+            )
         bar.update()
     categories = [{"id": index + 1, "name": name} for index, name in enumerate(CLASSES)]
-    return {"info": {"description": "scikit-learn digits"}, "images": images, "annotations": annotations, "categories": categories}
+    return {
+        "info": {"description": "scikit-learn digits"},
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    }
 
 
 def _compose(glyphs, size, rng):
@@ -126,13 +157,13 @@ def _compose(glyphs, size, rng):
         label, ink = glyphs[rng.integers(len(glyphs))]
         mask = _enlarge(ink, int(size * rng.uniform(0.16, 0.42)))
         rows, columns = (np.flatnonzero((mask > INK).any(axis=axis)) for axis in (1, 0))
-        mask = mask[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+        mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         h, w = mask.shape
         for _ in range(20):  # a crowded image simply shows fewer digits
             x, y = int(rng.integers(0, size - w + 1)), int(rng.integers(0, size - h + 1))
             if all(x >= bx + bw or bx >= x + w or y >= by + bh or by >= y + h for _, (bx, by, bw, bh) in boxes):
                 color = rng.uniform(0, 90, 3)
-                part = canvas[y:y + h, x:x + w]
+                part = canvas[y : y + h, x : x + w]
                 part += (color - part) * mask[..., None]
                 boxes.append((label, (x, y, w, h)))
                 break

@@ -1,4 +1,5 @@
 """All that knows PaddleDetection. ppdet is imported when :func:`enable` is called, not before."""
+
 from .import_hook import enable_on_import
 from .switch import disable, enable, status
 

@@ -1,5 +1,6 @@
-"""What ``paddle-vfl train``, ``eval`` and ``infer`` do: PaddleDetection's tools/train.py, tools/eval.py and tools/infer.py in short,
-for those who have only the pip package, with the plugin enabled."""
+"""What ``paddle-vfl train``, ``eval`` and ``infer`` do: PaddleDetection's tools/train.py, tools/eval.py and
+tools/infer.py in short, for those who have only the pip package, with the plugin enabled."""
+
 import errno
 import os
 import pickle
@@ -28,8 +29,8 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
         amp (bool): mixed precision, on devices that PaddleDetection does it on.
         resume (str, optional): checkpoint to go on from, with or without ``.pdparams``.
         fleet, to_static (bool): as in PaddleDetection.
-        seed (int, optional): of Paddle, NumPy and Python. Every epoch begins with its own, so that a run that was interrupted and
-            resumed goes on as an uninterrupted one.
+        seed (int, optional): of Paddle, NumPy and Python. Every epoch begins with its own, so that a run that was
+            interrupted and resumed goes on as an uninterrupted one.
 
     Returns:
         ppdet.engine.Trainer: the trainer, after training.
@@ -93,13 +94,19 @@ def evaluate(config, options=(), classwise=False):
 
 
 def infer(config, options=(), image=None, folder=None, output_dir="output", draw_threshold=0.5, save_results=False):
-    """Draw the boxes that the ``weights`` of a config find in an image or in a folder's images. Returns the paths written."""
+    """Draw the boxes that the ``weights`` of a config find in an image or in a folder's images. Returns the paths
+    written."""
     if (image is None) == (folder is None):
         raise UserError("give either --infer_img or --infer_dir")
     images = _images(image, folder)
     cfg = _load(config, options)
     trainer = _trainer_with_weights(cfg, "test")
-    trainer.predict([str(path) for path in images], draw_threshold=draw_threshold, output_dir=str(output_dir), save_results=save_results)
+    trainer.predict(
+        [str(path) for path in images],
+        draw_threshold=draw_threshold,
+        output_dir=str(output_dir),
+        save_results=save_results,
+    )
     return [Path(output_dir) / path.name for path in images]
 
 
@@ -128,7 +135,8 @@ def detect(config, options, folder):
         for image_id, count in zip(data["im_id"].numpy().ravel(), outputs["bbox_num"].numpy()):
             found[images[int(image_id)]] = [
                 (names[int(label)], float(score), (float(x1), float(y1), float(x2 - x1), float(y2 - y1)))
-                for label, score, x1, y1, x2, y2 in sorted(boxes[start:start + count], key=lambda box: -box[1]) if label >= 0
+                for label, score, x1, y1, x2, y2 in sorted(boxes[start : start + count], key=lambda box: -box[1])
+                if label >= 0
             ]
             start += count
     return found
@@ -189,8 +197,8 @@ def _load(config, options):
 
 
 def _run_folder(cfg):
-    """Where the run writes: save_dir/NAME for the config NAME.yml. Newer PaddleDetections write into save_dir itself, and all of them
-    their evaluation's bbox.json into the current folder."""
+    """Where the run writes: save_dir/NAME for the config NAME.yml. Newer PaddleDetections write into save_dir itself,
+    and all of them their evaluation's bbox.json into the current folder."""
     from ppdet.engine.callbacks import Checkpointer
 
     folder = os.path.join(cfg.get("save_dir", "output"), cfg.filename)
@@ -260,7 +268,8 @@ def _checkpoint(path):
 
 
 def _check_complete(stem):
-    """A run that was killed may have left a checkpoint half written, and PaddleDetection would begin anew without its optimizer."""
+    """A run that was killed may have left a checkpoint half written, and PaddleDetection would begin anew without its
+    optimizer."""
     import paddle
 
     for suffix in (".pdparams", ".pdopt"):

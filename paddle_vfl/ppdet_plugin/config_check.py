@@ -1,8 +1,9 @@
 """What a config says of a module is checked when PaddleDetection makes it, which is before training starts.
 
-PaddleDetection itself fails there too, later and without naming the key; it takes a misspelt block of the top level for one
-that nobody asked for, and an injected mapping without a name for a plain dict.
+PaddleDetection itself fails there too, later and without naming the key; it takes a misspelt block of the top level for
+one that nobody asked for, and an injected mapping without a name for a plain dict.
 """
+
 import difflib
 
 from ..varifocal_loss import VarifocalLoss

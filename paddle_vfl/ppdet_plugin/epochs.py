@@ -1,4 +1,5 @@
 """Epochs that do not depend on what came before: their order of images, and their random numbers if there is a seed."""
+
 from ppdet.engine import set_random_seed
 from ppdet.engine.callbacks import Callback
 
@@ -8,8 +9,8 @@ __all__ = ["EpochLoader", "EpochStart"]
 class EpochLoader:
     """A reader of PaddleDetection that begins to read an epoch when it is iterated over.
 
-    PaddleDetection begins when the last epoch ends, in a thread, so that it is a matter of chance whether what is set at the start of the
-    epoch is heeded.
+    PaddleDetection begins when the last epoch ends, in a thread, so that it is a matter of chance whether what is set
+    at the start of the epoch is heeded.
     """
 
     def __init__(self, reader):

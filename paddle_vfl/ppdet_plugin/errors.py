@@ -1,4 +1,5 @@
 """What is wrong with a config."""
+
 from ..errors import UserError
 
 __all__ = ["ConfigError"]

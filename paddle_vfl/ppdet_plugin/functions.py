@@ -1,8 +1,9 @@
 """Functions of PaddleDetection that compute varifocal loss, and the registered classes that call them.
 
-``varifocal_loss``, for the cost matrix of SimOTAAssigner, and ``varifocal_loss_with_logits``, for DETRLoss, DINOLoss and their like: modules
-import them by name. The classes are found by their methods' code.
+``varifocal_loss``, for the cost matrix of SimOTAAssigner, and ``varifocal_loss_with_logits``, for DETRLoss, DINOLoss
+and their like: modules import them by name. The classes are found by their methods' code.
 """
+
 import contextvars
 import functools
 import inspect
@@ -18,7 +19,8 @@ __all__ = ["switch_functions"]
 
 
 def varifocal_loss(pred, target, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True):
-    """Takes the place of ``ppdet.modeling.losses.varifocal_loss.varifocal_loss``: probabilities are summed over axis 1."""
+    """Takes the place of ``ppdet.modeling.losses.varifocal_loss.varifocal_loss``: probabilities are summed over axis
+    1."""
     rows = not use_sigmoid and len(pred.shape) == 2
     options = {"alpha": alpha, "gamma": gamma, "iou_weighted": iou_weighted, **_options.get()}
     weight = options.pop("loss_weight", 1.0)
@@ -29,7 +31,8 @@ def varifocal_loss(pred, target, alpha=0.75, gamma=2.0, iou_weighted=True, use_s
 
 
 def varifocal_loss_with_logits(pred_logits, gt_score, label, normalizer=1.0, alpha=0.75, gamma=2.0):
-    """Takes the place of ``ppdet.modeling.transformers.utils.varifocal_loss_with_logits``: (N, queries, C), mean over the queries."""
+    """Takes the place of ``ppdet.modeling.transformers.utils.varifocal_loss_with_logits``: (N, queries, C), mean over
+    the queries."""
     options = {"alpha": alpha, "gamma": gamma, **_options.get()}
     weight = options.pop("loss_weight", 1.0)
     loss = fused(pred_logits, gt_score, label, reduction="row", **options)
@@ -45,7 +48,8 @@ _FORMS = {varifocal_loss: "scores", varifocal_loss_with_logits: "logits"}
 
 
 def switch_functions(patches, modules):
-    """Switch the functions and let the classes that call them take ``loss``. Returns (call sites switched, left alone)."""
+    """Switch the functions and let the classes that call them take ``loss``. Returns (call sites switched, left
+    alone)."""
     switched, strange = [], []
     for ours, form in _FORMS.items():
         name = ours.__name__
@@ -74,8 +78,17 @@ def _definitions(name):
 
 def _methods_that_call(cls, function, name):
     """[(class, method name)] of the methods, own and inherited, to whose code ``name`` means the function."""
-    methods = [(base, key, inspect.unwrap(value)) for base in cls.__mro__ for key, value in vars(base).items() if inspect.isfunction(value)]
-    return [(base, key) for base, key, value in methods if name in value.__code__.co_names and value.__globals__.get(name) is function]
+    methods = [
+        (base, key, inspect.unwrap(value))
+        for base in cls.__mro__
+        for key, value in vars(base).items()
+        if inspect.isfunction(value)
+    ]
+    return [
+        (base, key)
+        for base, key, value in methods
+        if name in value.__code__.co_names and value.__globals__.get(name) is function
+    ]
 
 
 def _run_with_options(patches, cls, name):
@@ -103,6 +116,8 @@ def _selected(owner):
 
 def _use(owner, options):
     if not getattr(owner, "use_focal_loss", True):
-        raise ConfigError(f"{type(owner).__name__}.loss: VarifocalLoss needs use_focal_loss: true, the sigmoid form of the loss")
+        raise ConfigError(
+            f"{type(owner).__name__}.loss: VarifocalLoss needs use_focal_loss: true, the sigmoid form of the loss"
+        )
     setattr(owner, _ATTRIBUTE, options)
     owner.use_vfl = True

@@ -1,4 +1,5 @@
 """A record of training that programs can read: one JSON object a line."""
+
 import json
 import os
 
@@ -15,8 +16,9 @@ class History(Callback):
     """Writes ``history.jsonl`` into the run's output folder.
 
     Lines are ``{"epoch": int, "step": int, "lr": float, "losses": {name: float}}`` for a step and
-    ``{"epoch": int, "eval": {name: [float, ...]}}`` for an evaluation. Losses are means over the processes. A run that starts at
-    epoch 0 starts the file anew; a resumed one goes on with it, in the place of what came after its checkpoint.
+    ``{"epoch": int, "eval": {name: [float, ...]}}`` for an evaluation. Losses are means over the processes. A run that
+    starts at epoch 0 starts the file anew; a resumed one goes on with it, in the place of what came after its
+    checkpoint.
     """
 
     def __init__(self, trainer, folder):
@@ -45,7 +47,14 @@ class History(Callback):
             return
         losses = self._mean_losses()
         if dist.get_rank() == 0:
-            self._write({"epoch": status["epoch_id"], "step": status["step_id"], "lr": float(status["learning_rate"]), "losses": losses})
+            self._write(
+                {
+                    "epoch": status["epoch_id"],
+                    "step": status["step_id"],
+                    "lr": float(status["learning_rate"]),
+                    "losses": losses,
+                }
+            )
 
     def _mean_losses(self):
         values = paddle.stack([value.sum().cast("float32") for value in self.losses.values()])
@@ -56,7 +65,11 @@ class History(Callback):
 
     def on_epoch_end(self, status):
         if status["mode"] == "eval" and "epoch_id" in status and dist.get_rank() == 0:
-            results = {name: [float(v) for v in values] for metric in self.model._metrics for name, values in metric.get_results().items()}
+            results = {
+                name: [float(v) for v in values]
+                for metric in self.model._metrics
+                for name, values in metric.get_results().items()
+            }
             self._write({"epoch": status["epoch_id"], "eval": results})
 
     def _write(self, record):

@@ -1,4 +1,5 @@
 """Switches PaddleDetection as soon as a program imports it, from wherever the program takes it."""
+
 import importlib.abc
 import importlib.util
 import sys

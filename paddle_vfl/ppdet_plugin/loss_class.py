@@ -1,5 +1,6 @@
-"""``VarifocalLoss`` in PaddleDetection's registry, as the YAML tag ``!VarifocalLoss`` and as a name in its modules; and ``loss`` as another
-name of the key ``loss_class`` of the heads that take it."""
+"""``VarifocalLoss`` in PaddleDetection's registry, as the YAML tag ``!VarifocalLoss`` and as a name in its modules; and
+``loss`` as another name of the key ``loss_class`` of the heads that take it."""
+
 import inspect
 
 from ..varifocal_loss import VarifocalLoss
@@ -9,17 +10,23 @@ __all__ = ["adopt_loss_key", "adopt_top_level_tag", "switch_loss_class"]
 
 # heads whose loss is made for these scores: their default, however PaddleDetection spells it, or quality focal loss
 _DEFAULTS = ("varifocalloss", "qualityfocalloss")
-# heads that give the loss probabilities: VarifocalLoss there needs `use_sigmoid: false`, which `loss: VarifocalLoss` implies
+# heads that give the loss probabilities: VarifocalLoss there needs `use_sigmoid: false`, which `loss: VarifocalLoss`
+# implies
 _PROBABILITIES = ("PicoHeadV2",)
 
 
 def switch_loss_class(patches, modules):
-    """Put the fused layer wherever the class of PaddleDetection is. Returns (call sites switched, call sites left alone)."""
+    """Put the fused layer wherever the class of PaddleDetection is. Returns (call sites switched, call sites left
+    alone)."""
     import yaml
     from ppdet.core.workspace import global_config, serializable
 
     # PaddleDetection builds an injected loss by looking its name up in the module that registered it
-    module = global_config[NAME].pymodule if hasattr(global_config[NAME], "pymodule") else inspect.getmodule(type(global_config[NAME]))
+    module = (
+        global_config[NAME].pymodule
+        if hasattr(global_config[NAME], "pymodule")
+        else inspect.getmodule(type(global_config[NAME]))
+    )
     original = getattr(module, NAME)
     heads = {cls: schema for cls, schema in modules.items() if _takes_scores(schema)}
     sites = [f"{NAME} and !{NAME}", *(f"{cls.__name__}: loss_class" for cls in heads)]
@@ -38,7 +45,8 @@ def switch_loss_class(patches, modules):
 
 
 def adopt_top_level_tag(config):
-    """``VarifocalLoss: !VarifocalLoss {...}`` on the top level, read before the loss was switched, is PaddleDetection's object."""
+    """``VarifocalLoss: !VarifocalLoss {...}`` on the top level, read before the loss was switched, is PaddleDetection's
+    object."""
     options = as_mapping(config[NAME])
     if options is not None and not isinstance(config[NAME], VarifocalLoss):
         del options["name"]

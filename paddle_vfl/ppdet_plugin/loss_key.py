@@ -1,8 +1,10 @@
 """The YAML key ``loss: VarifocalLoss``, by name or as a mapping, for classes that PaddleDetection builds from a config.
 
-It sets what PaddleDetection hard-codes in them: alpha, gamma, iou_weighted and the weight. ``use_sigmoid`` and ``reduction`` stay the
-class's own. Without the key, a class whose own switch says varifocal loss takes the options of the top-level block ``VarifocalLoss``.
+It sets what PaddleDetection hard-codes in them: alpha, gamma, iou_weighted and the weight. ``use_sigmoid`` and
+``reduction`` stay the class's own. Without the key, a class whose own switch says varifocal loss takes the options of
+the top-level block ``VarifocalLoss``.
 """
+
 import functools
 
 from ..varifocal_loss import VarifocalLoss
@@ -17,7 +19,8 @@ _FORMULA = ("alpha", "gamma", "iou_weighted", "loss_weight")
 
 
 def as_mapping(value):
-    """What a VarifocalLoss object, made by a YAML tag, would be as a mapping; None of anything else. It may be PaddleDetection's."""
+    """What a VarifocalLoss object, made by a YAML tag, would be as a mapping; None of anything else. It may be
+    PaddleDetection's."""
     if type(value).__name__ != NAME:
         return None
     return {"name": NAME, **{option: getattr(value, option) for option in ("use_sigmoid", "reduction", *_FORMULA)}}
@@ -43,7 +46,8 @@ def accept_loss(patches, cls, schema, use, selected=lambda instance: False):
         cls (type): the class.
         schema (SchemaDict): its entry in PaddleDetection's registry.
         use (Callable): ``use(instance, options)`` lets a new instance compute varifocal loss with these options.
-        selected (Callable): ``selected(instance)``, whether PaddleDetection's own keys select varifocal loss for the instance.
+        selected (Callable): ``selected(instance)``, whether PaddleDetection's own keys select varifocal loss for the
+            instance.
     """
     if "loss" in schema.schema:
         return
@@ -70,5 +74,7 @@ def _top_level_loss():
 
 def _formula_of(loss, cls):
     if not isinstance(loss, VarifocalLoss):
-        raise ConfigError(f"{cls.__name__}.loss: got a {type(loss).__name__}, expected {NAME}, by name or as a mapping with that name")
+        raise ConfigError(
+            f"{cls.__name__}.loss: got a {type(loss).__name__}, expected {NAME}, by name or as a mapping with that name"
+        )
     return {option: getattr(loss, option) for option in _FORMULA}

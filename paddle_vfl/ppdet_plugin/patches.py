@@ -1,4 +1,5 @@
 """Attributes that were set from outside, and how to put them back."""
+
 import sys
 
 __all__ = ["Patches", "ppdet_modules"]
@@ -25,8 +26,8 @@ class Patches:
         self.on_undo(lambda: mapping.pop(key, None) if old is _ABSENT else mapping.__setitem__(key, old))
 
     def set_name(self, name, old, new):
-        """Let ``name`` mean ``new`` in every module of ppdet in which it means ``old``; a module that is imported later and
-        takes ``new`` from another gets ``old`` back too. Returns the names of the modules."""
+        """Let ``name`` mean ``new`` in every module of ppdet in which it means ``old``; a module that is imported later
+        and takes ``new`` from another gets ``old`` back too. Returns the names of the modules."""
         self.on_undo(lambda: _rename(name, new, old))
         return _rename(name, old, new)
 
@@ -40,7 +41,9 @@ class Patches:
 
 def ppdet_modules():
     """The modules of ppdet that have been imported."""
-    return [module for path, module in sorted(sys.modules.items()) if path.split(".")[0] == "ppdet" and module is not None]
+    return [
+        module for path, module in sorted(sys.modules.items()) if path.split(".")[0] == "ppdet" and module is not None
+    ]
 
 
 def _rename(name, old, new):

@@ -1,4 +1,5 @@
 """Is a function of PaddleDetection the one that the fused operator takes the place of?"""
+
 import inspect
 
 import paddle
@@ -11,7 +12,10 @@ _PROBABILITIES = [[[0.1, 0.9, 0.4], [0.6, 0.2, 0.7]]]
 _SCORES = [[[0.0, 0.8, 0.0], [0.0, 0.0, 0.3]]]
 # (predictions, scores, labels) of shape (1, 2, 3) -> arguments of the function, and what it should make of them
 _FORMS = {
-    "probabilities": lambda p, x, q, y: ((p, q, y), reference.varifocal_loss(p, q, y, use_sigmoid=False, reduction="sum")),
+    "probabilities": lambda p, x, q, y: (
+        (p, q, y),
+        reference.varifocal_loss(p, q, y, use_sigmoid=False, reduction="sum"),
+    ),
     "logits": lambda p, x, q, y: ((x, q, y), reference.varifocal_loss(x, q, y, reduction="row").mean(1).sum()),
     "scores": lambda p, x, q, y: ((x[0], q[0]), reference.varifocal_loss(x[0], q[0])),
 }
@@ -22,8 +26,8 @@ def computes_the_same(theirs, ours, form):
 
     Args:
         theirs, ours (Callable): the functions.
-        form (str): what they take: "probabilities" or "logits", with scores and labels, of shape (N, L, C); or "scores", logits and
-            scores of shape (N, C).
+        form (str): what they take: "probabilities" or "logits", with scores and labels, of shape (N, L, C); or
+            "scores", logits and scores of shape (N, C).
     """
     parameters = [[(p.name, p.default) for p in inspect.signature(f).parameters.values()] for f in (theirs, ours)]
     if parameters[0] != parameters[1][: len(parameters[0])]:

@@ -1,4 +1,6 @@
-"""Heads that compute varifocal loss in a static method ``_varifocal_loss``, as PP-YOLOE does. They are found by that method."""
+"""Heads that compute varifocal loss in a static method ``_varifocal_loss``, as PP-YOLOE does. They are found by that
+method."""
+
 import functools
 import inspect
 
@@ -12,9 +14,17 @@ METHOD = "_varifocal_loss"
 
 
 def fused_varifocal_loss(pred_score, gt_score, label, alpha=0.75, gamma=2.0, iou_weighted=True, loss_weight=1.0):
-    """Takes the place of ``PPYOLOEHead._varifocal_loss``: probabilities, scores and 0/1 labels of shape (N, L, C), summed."""
+    """Takes the place of ``PPYOLOEHead._varifocal_loss``: probabilities, scores and 0/1 labels of shape (N, L, C),
+    summed."""
     loss = varifocal_loss(
-        pred_score, gt_score, label, alpha=alpha, gamma=gamma, iou_weighted=iou_weighted, use_sigmoid=False, reduction="sum",
+        pred_score,
+        gt_score,
+        label,
+        alpha=alpha,
+        gamma=gamma,
+        iou_weighted=iou_weighted,
+        use_sigmoid=False,
+        reduction="sum",
     )
     return loss if loss_weight == 1 else loss_weight * loss
 
@@ -43,7 +53,9 @@ def switch_static_methods(patches, modules):
 def _fits(method):
     if method is FUSED:
         return True
-    return isinstance(method, staticmethod) and computes_the_same(method.__func__, fused_varifocal_loss, "probabilities")
+    return isinstance(method, staticmethod) and computes_the_same(
+        method.__func__, fused_varifocal_loss, "probabilities"
+    )
 
 
 def _selected(head):

@@ -1,4 +1,5 @@
 """enable, disable and status."""
+
 import functools
 import logging
 
@@ -17,7 +18,8 @@ _patches = Patches()
 
 
 class Status(dict):
-    """``enabled``; ``switched`` and ``left_alone``, lists of call sites; ``fixes``, names of version fixes. Prints as a table."""
+    """``enabled``; ``switched`` and ``left_alone``, lists of call sites; ``fixes``, names of version fixes. Prints as a
+    table."""
 
     def __str__(self):
         if not self["enabled"]:
@@ -35,9 +37,9 @@ _modules_seen = 0
 def enable():
     """Switch PaddleDetection's varifocal losses to the fused operator. Calling it again changes nothing.
 
-    In a YAML config, the line ``paddle_vfl: !!python/object/apply:paddle_vfl.enable []`` calls it while the config is read.
-    Models that exist already keep the loss that they were built with, but for the static method of the PP-YOLOE heads. Classes that
-    are registered later are switched before one of them is made.
+    In a YAML config, the line ``paddle_vfl: !!python/object/apply:paddle_vfl.enable []`` calls it while the config is
+    read. Models that exist already keep the loss that they were built with, but for the static method of the PP-YOLOE
+    heads. Classes that are registered later are switched before one of them is made.
 
     Returns:
         str: the version of paddle_vfl.
@@ -57,8 +59,8 @@ def enable():
         _switch(fixes)
         if paddle.is_compiled_with_cuda() and extension.cuda_version is None:
             logger.warning(
-                "paddle_vfl was built without CUDA: the loss works on the CPU and raises an error for tensors on a GPU. To train on GPUs, "
-                "install a CUDA toolkit and build paddle_vfl again, or leave it off"
+                "paddle_vfl was built without CUDA: the loss works on the CPU and raises an error for tensors on "
+                "a GPU. To train on GPUs, install a CUDA toolkit and build paddle_vfl again, or leave it off"
             )
     except BaseException:
         disable()
@@ -129,7 +131,9 @@ def _checked(create):
             _switch(_status["fixes"])
         loss_class.adopt_top_level_tag(global_config)
         if isinstance(config, SchemaDict):
-            objects = {key: value for key, value in global_config.items() if key in registered or hasattr(value, "__dict__")}
+            objects = {
+                key: value for key, value in global_config.items() if key in registered or hasattr(value, "__dict__")
+            }
             check_module(name, config, objects, set(global_config) - set(objects))
             loss_class.adopt_loss_key(getattr(config.pymodule, name), config)
         return create(cls_or_name, **kwargs)
@@ -142,7 +146,11 @@ def _import_ppdet():
         import ppdet.modeling  # noqa: F401  registers every head
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "ppdet":
-            raise ImportError("PaddleDetection is not installed: pip install 'paddle-vfl[det]', or put a checkout on PYTHONPATH") from error
+            raise ImportError(
+                "PaddleDetection is not installed: pip install 'paddle-vfl[det]', or put a checkout on PYTHONPATH"
+            ) from error
         if error.name == "pkg_resources":
-            raise ImportError("PaddleDetection imports pkg_resources, which setuptools 81 removed: pip install 'setuptools<81'") from error
+            raise ImportError(
+                "PaddleDetection imports pkg_resources, which setuptools 81 removed: pip install 'setuptools<81'"
+            ) from error
         raise

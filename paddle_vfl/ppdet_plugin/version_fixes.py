@@ -2,6 +2,7 @@
 
 ``zlib`` before ``paddle``, which has to come earlier than anything here, is at the top of paddle_vfl/_ops.py.
 """
+
 import functools
 import importlib.util
 import inspect
@@ -31,7 +32,8 @@ def _apply(fixes, patches):
 
 
 def numpy_aliases(patches):
-    """``AttributeError: module 'numpy' has no attribute 'bool'`` (int, float): NumPy 1.24 removed the aliases that paddledet uses."""
+    """``AttributeError: module 'numpy' has no attribute 'bool'`` (int, float): NumPy 1.24 removed the aliases that
+    paddledet uses."""
     if np.lib.NumpyVersion(np.__version__) < "1.24.0":
         return False
     for alias in (bool, int, float):
@@ -93,7 +95,8 @@ class _FloatEqual:
 
 
 def pillow_textsize(patches):
-    """``AttributeError: 'ImageDraw' object has no attribute 'textsize'``: Pillow 10 removed it; paddledet 2.6.0 draws boxes with it."""
+    """``AttributeError: 'ImageDraw' object has no attribute 'textsize'``: Pillow 10 removed it; paddledet 2.6.0 draws
+    boxes with it."""
     from PIL.ImageDraw import ImageDraw
 
     if hasattr(ImageDraw, "textsize"):

@@ -1,4 +1,5 @@
 """The benchmark on a case of a few elements: what it measures, not how fast."""
+
 import json
 
 import pytest
@@ -25,7 +26,9 @@ def report():
 
 
 def test_every_peer_of_every_case_is_measured(report):
-    assert [(r["case"], r["peer"]) for r in report["results"]] == [(case.name, peer) for case in TINY for peer in case.peers]
+    assert [(r["case"], r["peer"]) for r in report["results"]] == [
+        (case.name, peer) for case in TINY for peer in case.peers
+    ]
     for r in report["results"]:
         assert 0 < r["low"] <= r["median"] <= r["high"]
         assert (r["peak_bytes"] is None) == (r["peer"] == "copy")
@@ -36,7 +39,9 @@ def test_every_peer_of_every_case_is_measured(report):
 def test_the_table_has_a_line_for_each(report):
     lines = table(report["results"]).splitlines()
     assert len(lines) == 2 + len(report["results"]) and len({len(line) for line in lines}) == 1
-    fused, ppdet = (next(r for r in report["results"] if (r["case"], r["peer"]) == ("tiny", peer)) for peer in ("fused", "ppdet"))
+    fused, ppdet = (
+        next(r for r in report["results"] if (r["case"], r["peer"]) == ("tiny", peer)) for peer in ("fused", "ppdet")
+    )
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     (row,) = [row for row in rows if (row[0], row[2]) == ("tiny", "ppdet")]
     assert f"{ppdet['median'] / fused['median']:.1f} x" in row
@@ -52,17 +57,37 @@ def test_the_plots_are_pictures(report, tmp_path):
 @pytest.mark.slow
 def test_the_command(tmp_path, capsys):
     """As in the documentation, with a smaller case."""
-    assert cli.main(["bench", "--match", "small head", "--rounds", "1", "--threads", "1", "--json", str(tmp_path / "cpu.json"), "--plots", str(tmp_path)]) == 0
+    assert (
+        cli.main(
+            [
+                "bench",
+                "--match",
+                "small head",
+                "--rounds",
+                "1",
+                "--threads",
+                "1",
+                "--json",
+                str(tmp_path / "cpu.json"),
+                "--plots",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert "small head, 8,544 x 10" in out and json.loads((tmp_path / "cpu.json").read_text())["results"]
     assert (tmp_path / "time.png").exists()
 
 
-@pytest.mark.parametrize("args, message", [
-    (["--match", "nothing like it"], "no case has 'nothing like it' in its name; there are: PP-YOLOE"),
-    (["--rounds", "0"], "--threads and --rounds: expected at least 1"),
-    (["--threads", "0"], "--threads and --rounds: expected at least 1"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["--match", "nothing like it"], "no case has 'nothing like it' in its name; there are: PP-YOLOE"),
+        (["--rounds", "0"], "--threads and --rounds: expected at least 1"),
+        (["--threads", "0"], "--threads and --rounds: expected at least 1"),
+    ],
+)
 def test_bad_options_are_one_line(args, message, capsys):
     assert cli.main(["bench", *args]) == 2
     err = capsys.readouterr().err

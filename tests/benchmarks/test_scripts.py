@@ -1,4 +1,5 @@
 """The scripts of benchmarks/, briefly."""
+
 import importlib.util
 import re
 import subprocess
@@ -11,7 +12,9 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def run(script, *args):
-    done = subprocess.run([sys.executable, str(FOLDER / script), *map(str, args)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / script), *map(str, args)], capture_output=True, text=True, timeout=300
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -25,7 +28,11 @@ def test_accuracy_is_a_few_ulp_and_never_worse_than_the_composed_loss():
     pytest.importorskip("ppdet")
     status, out, err = run("accuracy.py", "--count", 5001)
     assert status == 0, err[-2000:]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if re.match(r"\| (logits|probabilities)", line)]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in out.splitlines()
+        if re.match(r"\| (logits|probabilities)", line)
+    ]
     composed = {tuple(row[:3]): row for row in rows if row[3] == "PaddleDetection"}
     assert len(rows) > 40 and len(composed) > 20
     for *case, version, loss, loss_mean, grad, grad_mean in rows:
@@ -41,7 +48,21 @@ def test_accuracy_is_a_few_ulp_and_never_worse_than_the_composed_loss():
 
 def test_step_share(tmp_path):
     pytest.importorskip("ppdet")
-    status, out, err = run("step_share.py", "--width", 0.125, "--size", 160, "--batch", 2, "--classes", 5, "--rounds", 1, "--json", tmp_path / "raw.json")
+    status, out, err = run(
+        "step_share.py",
+        "--width",
+        0.125,
+        "--size",
+        160,
+        "--batch",
+        2,
+        "--classes",
+        5,
+        "--rounds",
+        1,
+        "--json",
+        tmp_path / "raw.json",
+    )
     assert status == 0, err[-2000:]
     assert len(re.findall(r"^\| (?:ppdet|fused)\b.*%", out, re.MULTILINE)) == 2 and (tmp_path / "raw.json").exists()
 

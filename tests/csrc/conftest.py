@@ -1,4 +1,5 @@
 """The CPU kernels compiled without Paddle, as setup.py compiles them."""
+
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def driver(tmp_path_factory):
     # GCC 12 finds its own immintrin.h uninitialized
     flags = ["-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-maybe-uninitialized", "-pthread"]
     sources = [Path(__file__).with_name("kernel_driver.cc"), *sorted((CSRC / "cpu").glob("*.cc"))]
-    done = subprocess.run(["g++", *flags, "-o", str(program), *map(str, sources)], capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        ["g++", *flags, "-o", str(program), *map(str, sources)], capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     return program

@@ -1,6 +1,7 @@
 // Checks of the CPU kernels' use of memory, without Paddle. Prints what went wrong and exits with 1, or is killed.
 //
-//   kernel_checks bounds     every form, dtype, size and instruction set; arrays end, then begin, at pages that may not be touched (under
+//   kernel_checks bounds     every form, dtype, size and instruction set; arrays end, then begin, at pages that may not
+//   be touched (under
 //                            AddressSanitizer: in blocks of their exact size)
 //   kernel_checks threads    several threads call the operator at once, while it uses threads of its own
 //   kernel_checks overrun    touches the byte behind an array, to show that this is noticed
@@ -32,7 +33,9 @@ void fail(const std::string& what) {
 }
 
 size_t size_of(DType type) {
-  return type == DType::kFloat64 || type == DType::kInt64 ? 8 : type == DType::kFloat32 || type == DType::kInt32 ? 4 : 2;
+  return type == DType::kFloat64 || type == DType::kInt64   ? 8
+         : type == DType::kFloat32 || type == DType::kInt32 ? 4
+                                                            : 2;
 }
 
 // Memory with nothing to be touched around it, filled with 0xff, a NaN of every type.
@@ -85,7 +88,9 @@ void store(char* to, DType type, double value) {
   std::memcpy(&bits, &narrow, 4);
   const uint16_t bfloat = static_cast<uint16_t>(bits >> 16);
   const uint16_t half =
-      std::fabs(value) < 1e-4 ? 0 : static_cast<uint16_t>(((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13));
+      std::fabs(value) < 1e-4
+          ? 0
+          : static_cast<uint16_t>(((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13));
   switch (type) {
     case DType::kFloat64: std::memcpy(to, &value, 8); break;
     case DType::kFloat32: std::memcpy(to, &narrow, 4); break;
@@ -105,13 +110,15 @@ struct Case {
 std::string name_of(const Case& c) {
   return get_isa() + " kind " + std::to_string(int(c.kind)) + " types " + std::to_string(int(c.pred)) + " " +
          std::to_string(int(c.target)) + " " + std::to_string(c.rows) + " x " + std::to_string(c.classes) + " gamma " +
-         std::to_string(c.gamma) + (c.use_sigmoid ? " logits" : " probabilities") + (c.reduce_rows ? " rows" : " elements");
+         std::to_string(c.gamma) + (c.use_sigmoid ? " logits" : " probabilities") +
+         (c.reduce_rows ? " rows" : " elements");
 }
 
 void check_bounds(const Case& c, bool at_end, std::minstd_rand& random) {
   const auto uniform = [&] { return double(random()) / double(random.max()); };
   const bool pair = c.kind == TargetKind::kPair;
-  const size_t elements = static_cast<size_t>(c.rows * c.classes), rows = static_cast<size_t>(c.rows), targets = pair ? rows : elements;
+  const size_t elements = static_cast<size_t>(c.rows * c.classes), rows = static_cast<size_t>(c.rows),
+               targets = pair ? rows : elements;
   const DType label_type = pair ? (c.rows % 2 ? DType::kInt32 : DType::kInt64) : c.target;
   const DType computed = c.pred == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
   const size_t results = c.reduce_rows ? rows : elements;
@@ -126,8 +133,8 @@ void check_bounds(const Case& c, bool at_end, std::minstd_rand& random) {
     const int64_t id = static_cast<int64_t>(uniform() * double(c.classes + 3)) - 1;
     const int32_t small = static_cast<int32_t>(id);
     if (pair)
-      std::memcpy(label.data() + i * size_of(label_type), size_of(label_type) == 4 ? static_cast<const void*>(&small) : &id,
-                  size_of(label_type));
+      std::memcpy(label.data() + i * size_of(label_type),
+                  size_of(label_type) == 4 ? static_cast<const void*>(&small) : &id, size_of(label_type));
     else
       store(label.data() + i * size_of(label_type), label_type, i % 7 ? 0 : 1);
   }
@@ -164,7 +171,8 @@ void bounds() {
               for (const bool use_sigmoid : {true, false})
                 for (const bool reduce_rows : {true, false})
                   for (const bool at_end : {true, false})
-                    check_bounds({kind, pred, target, shape.first, shape.second, gamma, use_sigmoid, reduce_rows}, at_end, random);
+                    check_bounds({kind, pred, target, shape.first, shape.second, gamma, use_sigmoid, reduce_rows},
+                                 at_end, random);
   }
 }
 

@@ -1,6 +1,7 @@
 // Calls one kernel, without Paddle: to count its instructions and to time it.
 //
-//   kernel_driver ISA FORM PASS DTYPE GAMMA ROWS CLASSES REPEATS [DENSITY]     FORM: logits masked pair; PASS: forward backward
+//   kernel_driver ISA FORM PASS DTYPE GAMMA ROWS CLASSES REPEATS [DENSITY]     FORM: logits masked pair; PASS: forward
+//   backward
 //
 // One row in 33 has a positive, or the share DENSITY of all elements of dense and masked targets is, at random.
 #include <chrono>
@@ -26,7 +27,8 @@ std::vector<char> stored(const std::vector<float>& values, DType type) {
     uint32_t bits;
     std::memcpy(&bits, &values[i], 4);
     const uint16_t bfloat = bits >> 16;
-    const uint16_t half = std::abs(values[i]) < 1e-4f ? 0 : ((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13);
+    const uint16_t half =
+        std::abs(values[i]) < 1e-4f ? 0 : ((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13);
     const void* from = size == 8                  ? static_cast<const void*>(&wide)
                        : size == 4                ? static_cast<const void*>(&values[i])
                        : type == DType::kBFloat16 ? &bfloat
@@ -49,7 +51,8 @@ int main(int argc, char** argv) {
 
   std::minstd_rand random(1);
   const auto uniform = [&] { return static_cast<float>(random()) / static_cast<float>(random.max()); };
-  std::vector<float> pred(rows * classes), target(rows * classes, 0.0f), mask(rows * classes, 0.0f), score(rows), upstream(rows, 1.0f);
+  std::vector<float> pred(rows * classes), target(rows * classes, 0.0f), mask(rows * classes, 0.0f), score(rows),
+      upstream(rows, 1.0f);
   std::vector<int64_t> label(rows, classes);
   for (float& x : pred) x = form == "masked" ? 0.01f + 0.98f * uniform() : 6 * uniform() - 5;
   for (int64_t row = 0; row < rows; row += 33) {  // one row in 33 is positive
@@ -85,7 +88,8 @@ int main(int argc, char** argv) {
   }
   std::vector<double> loss(rows), upstream64(rows, 1.0);
   std::vector<char> grad(rows * classes * 8);
-  const Array grad_loss = type == DType::kFloat64 ? Array{upstream64.data(), type} : Array{upstream.data(), DType::kFloat32};
+  const Array grad_loss =
+      type == DType::kFloat64 ? Array{upstream64.data(), type} : Array{upstream.data(), DType::kFloat32};
 
   set_isa(isa);
   const auto start = std::chrono::steady_clock::now();

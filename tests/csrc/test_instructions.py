@@ -1,8 +1,10 @@
-"""A guard against slower kernels that does not depend on how busy the machine is: instructions for each element, counted by callgrind.
+"""A guard against slower kernels that does not depend on how busy the machine is: instructions for each element,
+counted by callgrind.
 
-Valgrind has no AVX-512, whose kernels come from the same source as those counted here. ``pytest tests/csrc/test_instructions.py -s``
-prints the counts.
+Valgrind has no AVX-512, whose kernels come from the same source as those counted here. ``pytest
+tests/csrc/test_instructions.py -s`` prints the counts.
 """
+
 import re
 import shutil
 import subprocess
@@ -46,7 +48,16 @@ COUNTS = {
 
 
 def instructions(driver, case, repeats):
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", driver, *case.split(), ROWS, CLASSES, repeats]
+    command = [
+        "valgrind",
+        "--tool=callgrind",
+        "--callgrind-out-file=/dev/null",
+        driver,
+        *case.split(),
+        ROWS,
+        CLASSES,
+        repeats,
+    ]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return int(re.search(r"Collected : (\d+)", done.stderr).group(1))

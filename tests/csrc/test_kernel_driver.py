@@ -1,4 +1,5 @@
 """The CPU kernels on their own: they compile without Paddle and without a warning, and every one of them runs."""
+
 import itertools
 import shutil
 import subprocess
@@ -12,7 +13,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, 
 
 @pytest.mark.parametrize("isa", extension.isa_supported())
 def test_every_kernel_runs(driver, isa):
-    choices = (["logits", "masked", "pair"], ["forward", "backward"], ["float32", "float64", "float16", "bfloat16"], ["2", "1.5", "1.7"])
+    choices = (
+        ["logits", "masked", "pair"],
+        ["forward", "backward"],
+        ["float32", "float64", "float16", "bfloat16"],
+        ["2", "1.5", "1.7"],
+    )
     for form, direction, dtype, gamma in itertools.product(*choices):
         command = [driver, isa, form, direction, dtype, gamma, "7", "13", "2"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -1,4 +1,6 @@
-"""The kernels' use of memory (kernel_checks.cc): guard pages, AddressSanitizer and UndefinedBehaviorSanitizer, ThreadSanitizer."""
+"""The kernels' use of memory (kernel_checks.cc): guard pages, AddressSanitizer and UndefinedBehaviorSanitizer,
+ThreadSanitizer."""
+
 import os
 import platform
 import shutil
@@ -16,11 +18,21 @@ BUILDS = {
     "thread": ["-O1", "-g", "-fsanitize=thread"],
 }
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None or platform.system() != "Linux", reason="no g++, or not Linux")
+pytestmark = pytest.mark.skipif(
+    shutil.which("g++") is None or platform.system() != "Linux", reason="no g++, or not Linux"
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("build, what", [("guard pages", "bounds"), ("address, undefined", "bounds"), ("address, undefined", "threads"), ("thread", "threads")])
+@pytest.mark.parametrize(
+    "build, what",
+    [
+        ("guard pages", "bounds"),
+        ("address, undefined", "bounds"),
+        ("address, undefined", "threads"),
+        ("thread", "threads"),
+    ],
+)
 def test_kernel_checks(programs, build, what):
     # setarch: ThreadSanitizer does not know the address layouts of newer kernels
     command = ["setarch", platform.machine(), "-R"] if build == "thread" and shutil.which("setarch") else []
@@ -40,7 +52,17 @@ def programs(tmp_path_factory):
             objects = [path.with_suffix(f".{i}.o") for i in range(len(sources))]
             jobs = []
             for source, target in zip(sources, objects):
-                command = ["g++", "-std=c++17", *WARNINGS, *BUILDS[build], "-pthread", "-c", str(source), "-o", str(target)]
+                command = [
+                    "g++",
+                    "-std=c++17",
+                    *WARNINGS,
+                    *BUILDS[build],
+                    "-pthread",
+                    "-c",
+                    str(source),
+                    "-o",
+                    str(target),
+                ]
                 jobs.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
                 if len(jobs) % (os.cpu_count() or 1) == 0:
                     jobs[-1].wait()
@@ -61,10 +83,16 @@ def test_an_overrun_is_noticed(programs, build):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("aarch64-linux-gnu-g++") is None or shutil.which("qemu-aarch64") is None, reason="no compiler or no emulator for aarch64")
+@pytest.mark.skipif(
+    shutil.which("aarch64-linux-gnu-g++") is None or shutil.which("qemu-aarch64") is None,
+    reason="no compiler or no emulator for aarch64",
+)
 def test_kernel_checks_on_aarch64(tmp_path):
     program = str(tmp_path / "checks")
     sources = [str(HERE / "kernel_checks.cc"), *map(str, sorted((CSRC / "cpu").glob("*.cc")))]
-    subprocess.run(["aarch64-linux-gnu-g++", "-std=c++17", "-O3", *WARNINGS, "-static", "-pthread", "-o", program, *sources], check=True)
+    subprocess.run(
+        ["aarch64-linux-gnu-g++", "-std=c++17", "-O3", *WARNINGS, "-static", "-pthread", "-o", program, *sources],
+        check=True,
+    )
     for what in ("bounds", "threads"):
         subprocess.run(["qemu-aarch64", program, what], check=True)

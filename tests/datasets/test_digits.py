@@ -1,4 +1,5 @@
 """The digits data set."""
+
 import hashlib
 
 import numpy as np
@@ -12,7 +13,11 @@ SMALL = dict(train_images=6, val_images=3, image_size=96, progress=False)
 
 
 def digest(folder):
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def test_is_a_coco_detection_set(tmp_path):
@@ -37,7 +42,7 @@ def test_boxes_are_tight_and_apart():
     for i, (_, (x, y, w, h)) in enumerate(boxes):
         for _, (x2, y2, w2, h2) in boxes[:i]:
             assert x >= x2 + w2 or x2 >= x + w or y >= y2 + h2 or y2 >= y + h
-        ink = canvas[y:y + h, x:x + w].astype(float).min(axis=2)
+        ink = canvas[y : y + h, x : x + w].astype(float).min(axis=2)
         paper = np.median(canvas.astype(float).min(axis=2))
         for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1]):
             assert edge.min() < paper - 15, "every side of the box touches ink"

@@ -1,4 +1,5 @@
 """`make demo`, with one epoch, in a copy of its folders, where it writes."""
+
 import re
 import shutil
 import subprocess
@@ -20,7 +21,13 @@ def test_the_demo_with_one_epoch(tmp_path):
     changed = re.sub(r"^epoch: \d+", "epoch: 1", config.read_text(), flags=re.MULTILINE)
     assert changed != config.read_text()
     config.write_text(changed)
-    done = subprocess.run([sys.executable, str(tmp_path / "examples" / "digits_demo.py")], cwd=tmp_path.parent, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "examples" / "digits_demo.py")],
+        cwd=tmp_path.parent,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     for name in ("detections.png", "curves.png"):
         assert (tmp_path / "output" / "demo" / name).stat().st_size > 10_000

@@ -1,4 +1,5 @@
 """The example for a data set of one's own, as a user runs it."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "train_on_your_data.
 
 
 def run(*args, cwd):
-    done = subprocess.run([sys.executable, str(SCRIPT), *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=300
+    )
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,7 +1,8 @@
 """The kernels on a GPU, if there is one, and under the emulator, if there are the CUDA headers. No Paddle is needed:
 
-    pytest tests/gpu --confcutdir=tests/gpu
+pytest tests/gpu --confcutdir=tests/gpu
 """
+
 import shutil
 
 import cuda_kernels
@@ -24,7 +25,11 @@ def kernels(request, tmp_path_factory):
     """The kernels, under the emulator and on a GPU in turn."""
     if request.param == "gpu":
         torch = request.getfixturevalue("gpu")
-        return cuda_kernels.Kernels(cuda_kernels.build_for_gpu(tmp_path_factory.mktemp("gpu")), cuda_kernels.GpuMemory(torch))
+        return cuda_kernels.Kernels(
+            cuda_kernels.build_for_gpu(tmp_path_factory.mktemp("gpu")), cuda_kernels.GpuMemory(torch)
+        )
     if cuda_kernels.toolkit() is None or shutil.which("g++") is None:
         pytest.skip("no g++ or no CUDA headers")
-    return cuda_kernels.Kernels(cuda_kernels.build_emulated(tmp_path_factory.mktemp("emulated")), cuda_kernels.HostMemory())
+    return cuda_kernels.Kernels(
+        cuda_kernels.build_emulated(tmp_path_factory.mktemp("emulated")), cuda_kernels.HostMemory()
+    )

@@ -1,4 +1,6 @@
-"""The CUDA kernels against float64: every form, dtype and number of classes. Outputs are poisoned first (cuda_kernels.Kernels.run)."""
+"""The CUDA kernels against float64: every form, dtype and number of classes. Outputs are poisoned first
+(cuda_kernels.Kernels.run)."""
+
 import itertools
 
 import numpy as np
@@ -28,8 +30,15 @@ def make(rng, shape, use_sigmoid=True, dtype="float32"):
 def check(got, expected, dtype="float32"):
     (loss, grad), (expected_loss, expected_grad) = got, expected
     scale = np.abs(expected_loss).max()
-    np.testing.assert_allclose(loss, expected_loss, rtol=1e-5 if dtype != "float64" else 1e-13, atol=scale * TOLERANCE["float64" if dtype == "float64" else "float32"])
-    np.testing.assert_allclose(grad, expected_grad, rtol=4 * TOLERANCE[dtype], atol=np.abs(expected_grad).max() * TOLERANCE[dtype])
+    np.testing.assert_allclose(
+        loss,
+        expected_loss,
+        rtol=1e-5 if dtype != "float64" else 1e-13,
+        atol=scale * TOLERANCE["float64" if dtype == "float64" else "float32"],
+    )
+    np.testing.assert_allclose(
+        grad, expected_grad, rtol=4 * TOLERANCE[dtype], atol=np.abs(expected_grad).max() * TOLERANCE[dtype]
+    )
 
 
 def summed(expected, upstream):

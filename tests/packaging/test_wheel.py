@@ -1,4 +1,6 @@
-"""The source distribution builds a wheel, and the wheel trains a step in an environment that knows nothing of this folder."""
+"""The source distribution builds a wheel, and the wheel trains a step in an environment that knows nothing of this
+folder."""
+
 import os
 import subprocess
 import sys
@@ -12,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*command, cwd, **options):
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=900, **options)
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=900, **options
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done.stdout
 
@@ -22,7 +26,16 @@ def run(*command, cwd, **options):
 def test_sdist_to_wheel_to_training_step(tmp_path):
     pytest.importorskip("ppdet")
     (tmp_path / "setup.cfg").write_text(f"[egg_info]\negg_base = {tmp_path}\n")
-    run(sys.executable, "setup.py", "-q", "sdist", "--dist-dir", tmp_path, cwd=ROOT, env={**os.environ, "DIST_EXTRA_CONFIG": str(tmp_path / "setup.cfg")})
+    run(
+        sys.executable,
+        "setup.py",
+        "-q",
+        "sdist",
+        "--dist-dir",
+        tmp_path,
+        cwd=ROOT,
+        env={**os.environ, "DIST_EXTRA_CONFIG": str(tmp_path / "setup.cfg")},
+    )
     (source,) = tmp_path.glob("*.tar.gz")
     run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", tmp_path, source, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
@@ -34,12 +47,23 @@ def test_sdist_to_wheel_to_training_step(tmp_path):
     packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
     (packages / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
-    where = run(python, "-c", "import paddle_vfl; print(paddle_vfl.__file__, paddle_vfl._ops.extension.__file__)", cwd=tmp_path)
+    where = run(
+        python, "-c", "import paddle_vfl; print(paddle_vfl.__file__, paddle_vfl._ops.extension.__file__)", cwd=tmp_path
+    )
     assert all(str(packages) in path for path in where.split())
     assert (packages / "paddle_vfl" / "py.typed").exists() and (packages / "paddle_vfl" / "__init__.pyi").exists()
     command = tmp_path / "env" / "bin" / "paddle-vfl"
     run(command, "digits", "data", "--train-images", "8", "--val-images", "2", cwd=tmp_path)
     options = ["epoch=1", *(f"{key}.dataset_dir=data" for key in ("TrainDataset", "EvalDataset", "TestDataset"))]
     config = ROOT / "configs" / "ppyoloe_plus_digits.yml"
-    run(command, "train", "-c", config, "-o", *options, cwd=tmp_path, env={**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"})
+    run(
+        command,
+        "train",
+        "-c",
+        config,
+        "-o",
+        *options,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"},
+    )
     assert (tmp_path / "output" / config.stem / "history.jsonl").read_text().count("\n") == 1

@@ -1,4 +1,5 @@
 """Everything here needs PaddleDetection."""
+
 import os
 from pathlib import Path
 
@@ -40,12 +41,18 @@ def config(tmp_path, digits):
         number = len(list(tmp_path.glob("config_*.yml")))
         base = CONFIGS / base
         if not plugin_line:
-            lines = [line.replace("_base_/", f"{CONFIGS}/_base_/") for line in base.read_text().splitlines() if "_base_/paddle_vfl.yml" not in line]
+            lines = [
+                line.replace("_base_/", f"{CONFIGS}/_base_/")
+                for line in base.read_text().splitlines()
+                if "_base_/paddle_vfl.yml" not in line
+            ]
             base = tmp_path / f"plain_{number}.yml"
             base.write_text("\n".join(lines))
         content = {
             "_BASE_": [str(base)],
-            "save_dir": str(tmp_path / "output"), "log_iter": 1, "worker_num": 0,
+            "save_dir": str(tmp_path / "output"),
+            "log_iter": 1,
+            "worker_num": 0,
             **{key: {"dataset_dir": str(digits)} for key in ("TrainDataset", "EvalDataset", "TestDataset")},
             **changes,
         }
@@ -86,7 +93,13 @@ def train_steps():
         trainer.model.train()
         while True:
             for data in trainer.loader:
-                data.update({key: value.cast(dtype) for key, value in data.items() if getattr(value, "dtype", None) == paddle.float32})
+                data.update(
+                    {
+                        key: value.cast(dtype)
+                        for key, value in data.items()
+                        if getattr(value, "dtype", None) == paddle.float32
+                    }
+                )
                 data["epoch_id"] = len(losses) // len(trainer.loader)
                 outputs = trainer.model(data)
                 outputs["loss"].backward()

@@ -1,4 +1,6 @@
-"""Every function of PaddleDetection that is switched: value and gradient against PaddleDetection's own, on random and on extreme inputs."""
+"""Every function of PaddleDetection that is switched: value and gradient against PaddleDetection's own, on random and
+on extreme inputs."""
+
 import importlib
 import inspect
 
@@ -26,9 +28,17 @@ def function(name):
 # call site -> (how to get the function, whether it takes logits, extra arguments)
 SITES = {name: (lambda name=name: heads()[name]._varifocal_loss, False, {}) for name in heads()}
 SITES["SimOTAAssigner"] = (lambda: function("varifocal_loss"), False, {"use_sigmoid": False})
-SITES["varifocal_loss, logits"] = (lambda: function("varifocal_loss"), True, {"alpha": 0.5, "gamma": 1.5, "iou_weighted": False})
+SITES["varifocal_loss, logits"] = (
+    lambda: function("varifocal_loss"),
+    True,
+    {"alpha": 0.5, "gamma": 1.5, "iou_weighted": False},
+)
 SITES["DETRLoss"] = (lambda: function("varifocal_loss_with_logits"), True, {})
-SITES["DETRLoss, normalizer"] = (lambda: function("varifocal_loss_with_logits"), True, {"normalizer": 0.37, "alpha": 0.5, "gamma": 1.5})
+SITES["DETRLoss, normalizer"] = (
+    lambda: function("varifocal_loss_with_logits"),
+    True,
+    {"normalizer": 0.37, "alpha": 0.5, "gamma": 1.5},
+)
 
 
 def inputs(kind, rng, logits):

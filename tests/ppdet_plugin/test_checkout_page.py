@@ -1,4 +1,5 @@
 """What docs/ says of PaddleDetection's own configs, tried on them: they are in its repository only (PPDET_SRC)."""
+
 import os
 import re
 from pathlib import Path
@@ -12,7 +13,11 @@ SECTIONS = re.findall(r"^## [^\n]*: (configs/\S+\.yml)\n+```yaml\n(.*?)```", PAG
 
 
 def test_every_config_of_the_page_is_found():
-    assert [Path(path).stem for path, _ in SECTIONS] == ["ppyoloe_plus_crn_s_80e_coco", "picodet_s_320_coco_lcnet", "rtdetr_r50vd_6x_coco"]
+    assert [Path(path).stem for path, _ in SECTIONS] == [
+        "ppyoloe_plus_crn_s_80e_coco",
+        "picodet_s_320_coco_lcnet",
+        "rtdetr_r50vd_6x_coco",
+    ]
 
 
 def options(model):
@@ -34,9 +39,15 @@ def test_the_change_builds_the_model(path, block, whole, tmp_path):
     from ppdet.core.workspace import create, load_config
 
     config = tmp_path / "changed.yml"
-    config.write_text(f"_BASE_: [{Path(os.environ['PPDET_SRC']) / path}]\n" + (block if whole else block.splitlines()[0]))
+    config.write_text(
+        f"_BASE_: [{Path(os.environ['PPDET_SRC']) / path}]\n" + (block if whole else block.splitlines()[0])
+    )
     cfg = load_config(str(config))
     cfg["norm_type"] = "bn"  # a CPU has no sync_bn
-    cfg["LCPAN"]["spatial_scales"] = [0.125, 0.0625, 0.03125]  # PaddleDetection would append to its own default, for all PicoDets to come
+    cfg["LCPAN"]["spatial_scales"] = [
+        0.125,
+        0.0625,
+        0.03125,
+    ]  # PaddleDetection would append to its own default, for all PicoDets to come
     assert paddle_vfl.status()["enabled"]
     assert options(create(cfg.architecture)) == ((0.5, 1.5) if whole else (0.75, 2.0))

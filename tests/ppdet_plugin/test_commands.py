@@ -1,4 +1,5 @@
 """train, eval and infer on a small data set: the files they write and what they return."""
+
 import shutil
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def test_eval_returns_coco_metrics(trained):
 
 @pytest.fixture
 def font(trained):
-    """Newer PaddleDetections download the font that they draw with, to a folder named ~ in the current one: no test does."""
+    """Newer PaddleDetections download the font that they draw with, to a folder named ~ in the current one: no test
+    does."""
     import matplotlib
 
     cache = Path("~", ".cache", "paddle")
@@ -61,7 +63,13 @@ def font(trained):
 @pytest.mark.usefixtures("font")
 def test_infer_draws_the_boxes(trained, digits, tmp_path):
     path, run = trained
-    written = commands.infer(path, [f"weights={run}/model_final"], folder=str(digits / "val"), output_dir=tmp_path / "drawn", draw_threshold=0.0)
+    written = commands.infer(
+        path,
+        [f"weights={run}/model_final"],
+        folder=str(digits / "val"),
+        output_dir=tmp_path / "drawn",
+        draw_threshold=0.0,
+    )
     assert [p.name for p in written] == [f"{i:06d}.png" for i in range(1, 5)]
     for drawn in written:
         assert (np.asarray(Image.open(drawn)) != np.asarray(Image.open(digits / "val" / drawn.name))).any()
@@ -89,7 +97,9 @@ def test_a_data_set_of_ones_own(config, digits, tmp_path):
     for image in (digits / "train").iterdir():
         (own / "pictures" / image.name).write_bytes(image.read_bytes())
     names = {"dataset_dir": own, "image_dir": "pictures", "anno_path": "labels.json"}
-    options = ["num_classes=2", "epoch=1"] + [f"{kind}Dataset.{key}={value}" for kind in ("Train", "Eval") for key, value in names.items()]
+    options = ["num_classes=2", "epoch=1"] + [
+        f"{kind}Dataset.{key}={value}" for kind in ("Train", "Eval") for key, value in names.items()
+    ]
     trainer = commands.train(str(config("ppyoloe_plus_digits.yml")), options, evaluate=True)
     assert trainer.model.yolo_head.num_classes == 2
     assert (tmp_path / "output").exists()

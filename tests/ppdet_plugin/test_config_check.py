@@ -1,4 +1,5 @@
 """What a user gets wrong in a config is named, with its key, before training starts."""
+
 import pytest
 
 import paddle_vfl
@@ -7,23 +8,83 @@ from paddle_vfl.ppdet_plugin.errors import ConfigError
 
 PPYOLOE, PICODET, GFL = "ppyoloe_plus_digits.yml", "picodet_digits.yml", "gfl_digits.yml"
 MISTAKES = [
-    (PPYOLOE, {"PPYOLOEHead": {"loss": "VarifocalLos"}}, "PPYOLOEHead.loss: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?"),
-    (PPYOLOE, {"PPYOLOEHead": {"loss": {"name": "VarifocalLos", "alpha": 0.5}}}, "PPYOLOEHead.loss: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?"),
+    (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": "VarifocalLos"}},
+        "PPYOLOEHead.loss: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?",
+    ),
+    (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": {"name": "VarifocalLos", "alpha": 0.5}}},
+        "PPYOLOEHead.loss: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?",
+    ),
     (PPYOLOE, {"PPYOLOEHead": {"loss": "Qwertyuiop"}}, "PPYOLOEHead.loss: there is no 'Qwertyuiop'"),
-    (PPYOLOE, {"PPYOLOEHead": {"los": "VarifocalLoss"}}, "PPYOLOEHead.los: PPYOLOEHead has no such option; did you mean 'loss'?"),
-    (PPYOLOE, {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "alhpa": 0.5}}}, "PPYOLOEHead.loss.alhpa: VarifocalLoss has no such option; did you mean 'alpha'?"),
-    (PPYOLOE, {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "gamma": -1}}}, "PPYOLOEHead.loss: gamma is -1, expected a finite number, at least 0"),
-    (PPYOLOE, {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "alpha": "high"}}}, "PPYOLOEHead.loss: alpha is 'high', a str, expected a number"),
-    (PPYOLOE, {"PPYOLOEHead": {"loss": {"alpha": 0.5}}}, "PPYOLOEHead.loss: the mapping has no name, expected {name: VarifocalLoss, ...}"),
-    (PPYOLOE, {"PPYOLOEHead": {"loss": "GIoULoss"}}, "PPYOLOEHead.loss: got a GIoULoss, expected VarifocalLoss, by name or as a mapping with that name"),
+    (
+        PPYOLOE,
+        {"PPYOLOEHead": {"los": "VarifocalLoss"}},
+        "PPYOLOEHead.los: PPYOLOEHead has no such option; did you mean 'loss'?",
+    ),
+    (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "alhpa": 0.5}}},
+        "PPYOLOEHead.loss.alhpa: VarifocalLoss has no such option; did you mean 'alpha'?",
+    ),
+    (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "gamma": -1}}},
+        "PPYOLOEHead.loss: gamma is -1, expected a finite number, at least 0",
+    ),
+    (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "alpha": "high"}}},
+        "PPYOLOEHead.loss: alpha is 'high', a str, expected a number",
+    ),
+    (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": {"alpha": 0.5}}},
+        "PPYOLOEHead.loss: the mapping has no name, expected {name: VarifocalLoss, ...}",
+    ),
+    (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": "GIoULoss"}},
+        "PPYOLOEHead.loss: got a GIoULoss, expected VarifocalLoss, by name or as a mapping with that name",
+    ),
     (PPYOLOE, {"VarifocalLoss": {"gamma": -1}}, "VarifocalLoss: gamma is -1, expected a finite number, at least 0"),
-    (PPYOLOE, {"VarifocalLoss": {"gama": 1}}, "VarifocalLoss.gama: VarifocalLoss has no such option; did you mean 'gamma'?"),
-    (PPYOLOE, {"VarifocaLoss": {"gamma": 1}}, "VarifocaLoss: nothing in the config is called that; did you mean 'VarifocalLoss'?"),
-    (PICODET, {"PicoHeadV2": {"loss": "VarifocalLos"}}, "PicoHeadV2.loss: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?"),
-    (PICODET, {"PicoHeadV2": {"loss_class": {"name": "VariFocalLoss"}}}, "PicoHeadV2.loss_class: there is no 'VariFocalLoss'; did you mean 'VarifocalLoss'?"),
-    (PICODET, {"PicoHeadV2": {"loss_class": {"gamma": -2}}}, "PicoHeadV2.loss_class: gamma is -2, expected a finite number, at least 0"),
-    (GFL, {"GFLHead": {"loss_class": "VarifocalLos"}}, "GFLHead.loss_class: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?"),
-    (GFL, {"GFLHead": {"loss_clas": "VarifocalLoss"}}, "GFLHead.loss_clas: GFLHead has no such option; did you mean 'loss_class'?"),
+    (
+        PPYOLOE,
+        {"VarifocalLoss": {"gama": 1}},
+        "VarifocalLoss.gama: VarifocalLoss has no such option; did you mean 'gamma'?",
+    ),
+    (
+        PPYOLOE,
+        {"VarifocaLoss": {"gamma": 1}},
+        "VarifocaLoss: nothing in the config is called that; did you mean 'VarifocalLoss'?",
+    ),
+    (
+        PICODET,
+        {"PicoHeadV2": {"loss": "VarifocalLos"}},
+        "PicoHeadV2.loss: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?",
+    ),
+    (
+        PICODET,
+        {"PicoHeadV2": {"loss_class": {"name": "VariFocalLoss"}}},
+        "PicoHeadV2.loss_class: there is no 'VariFocalLoss'; did you mean 'VarifocalLoss'?",
+    ),
+    (
+        PICODET,
+        {"PicoHeadV2": {"loss_class": {"gamma": -2}}},
+        "PicoHeadV2.loss_class: gamma is -2, expected a finite number, at least 0",
+    ),
+    (
+        GFL,
+        {"GFLHead": {"loss_class": "VarifocalLos"}},
+        "GFLHead.loss_class: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?",
+    ),
+    (
+        GFL,
+        {"GFLHead": {"loss_clas": "VarifocalLoss"}},
+        "GFLHead.loss_clas: GFLHead has no such option; did you mean 'loss_class'?",
+    ),
 ]
 
 
@@ -40,7 +101,9 @@ def test_a_script_of_ones_own_gets_the_same_words(config):
     from ppdet.engine import Trainer
 
     cfg = load_config(str(config(PPYOLOE, PPYOLOEHead={"loss": "VarifocalLos"})))
-    with pytest.raises(ConfigError, match="PPYOLOEHead.loss: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?"):
+    with pytest.raises(
+        ConfigError, match="PPYOLOEHead.loss: there is no 'VarifocalLos'; did you mean 'VarifocalLoss'?"
+    ):
         Trainer(cfg, mode="train")
 
 
@@ -56,7 +119,8 @@ def test_nothing_is_checked_once_the_plugin_is_off(config):
 
 
 def test_own_configs_of_ppdet_pass(config):
-    """Names and options that PaddleDetection takes are not refused: the shipped configs of three architectures are built."""
+    """Names and options that PaddleDetection takes are not refused: the shipped configs of three architectures are
+    built."""
     from ppdet.core.workspace import create, load_config
 
     for base in (PPYOLOE, PICODET, GFL):

@@ -1,4 +1,5 @@
 """Two processes on one machine (gloo) train as one process with the same global batch."""
+
 import json
 import os
 import shutil
@@ -26,7 +27,9 @@ def start(command, folder, *options):
     launch = [sys.executable, "-m", "paddle.distributed.launch", *options, "--log_dir", str(folder / "log")]
     path = os.pathsep.join(p for p in (os.environ.get("PPDET_SRC", ""), os.environ.get("PYTHONPATH", "")) if p)
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*launch, *map(str, command)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+    return subprocess.Popen(
+        [*launch, *map(str, command)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    )
 
 
 def finish(launcher, folder):
@@ -110,7 +113,10 @@ def test_two_machines(prepared):
         master = f"127.0.0.1:{free.getsockname()[1]}"
     one, *machines = (prepared(name, processes) for name, processes in (("one", 1), ("first", 2), ("second", 2)))
     run([SCRIPT, "-c", "c.yml"], one, 1)
-    launchers = [start([SCRIPT, "-c", "c.yml"], folder, "--nnodes", "2", "--master", master, "--nproc_per_node", "1") for folder in machines]
+    launchers = [
+        start([SCRIPT, "-c", "c.yml"], folder, "--nnodes", "2", "--master", master, "--nproc_per_node", "1")
+        for folder in machines
+    ]
     for launcher, folder in zip(launchers, machines):
         finish(launcher, folder)
     (saved,) = [folder for folder in machines if list(folder.rglob("model_final.pdparams"))]

@@ -1,4 +1,5 @@
 """enable, disable and status."""
+
 import copy
 import importlib
 import inspect
@@ -14,17 +15,35 @@ from paddle_vfl._ops import extension
 
 
 def snapshot():
-    """All that the plugin may change: every name of every module of ppdet, every attribute of its classes, its registry and YAML."""
+    """All that the plugin may change: every name of every module of ppdet, every attribute of its classes, its registry
+    and YAML."""
     from ppdet.core.workspace import get_registered_modules
 
     modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "ppdet"}
-    names = {(path, name): value for path, module in modules.items() for name, value in vars(module).items() if callable(value)}
-    classes = {value for value in names.values() if inspect.isclass(value) and value.__module__.split(".")[0] == "ppdet"}
+    names = {
+        (path, name): value
+        for path, module in modules.items()
+        for name, value in vars(module).items()
+        if callable(value)
+    }
+    classes = {
+        value for value in names.values() if inspect.isclass(value) and value.__module__.split(".")[0] == "ppdet"
+    }
     return {
         "names": names,
-        "attributes": {(cls, name): value for cls in classes for name, value in vars(cls).items() if callable(value) or isinstance(value, staticmethod)},
-        "registry": {name: (dict(schema), dict(schema.schema), list(schema.inject)) for name, schema in get_registered_modules().items()},
-        "tags": [loader.yaml_constructors["!VarifocalLoss"] for loader in (yaml.Loader, yaml.FullLoader, yaml.UnsafeLoader)],
+        "attributes": {
+            (cls, name): value
+            for cls in classes
+            for name, value in vars(cls).items()
+            if callable(value) or isinstance(value, staticmethod)
+        },
+        "registry": {
+            name: (dict(schema), dict(schema.schema), list(schema.inject))
+            for name, schema in get_registered_modules().items()
+        },
+        "tags": [
+            loader.yaml_constructors["!VarifocalLoss"] for loader in (yaml.Loader, yaml.FullLoader, yaml.UnsafeLoader)
+        ],
         "representers": dict(yaml.Dumper.yaml_representers),
     }
 
@@ -50,7 +69,10 @@ def test_a_module_imported_while_enabled_is_restored_too():
     sys.modules["ppdet.late"] = late
     try:
         paddle_vfl.disable()
-        assert late.create is workspace.create and late.VarifocalLoss is workspace.global_config["VarifocalLoss"].pymodule.VarifocalLoss
+        assert (
+            late.create is workspace.create
+            and late.VarifocalLoss is workspace.global_config["VarifocalLoss"].pymodule.VarifocalLoss
+        )
     finally:
         del sys.modules["ppdet.late"]
 
@@ -89,8 +111,15 @@ def test_status_names_the_call_sites():
     paddle_vfl.enable()
     status = paddle_vfl.status()
     assert set(status["switched"]) >= {
-        "VarifocalLoss and !VarifocalLoss", "PicoHead: loss_class", "PicoHeadV2: loss_class", "OTAVFLHead: loss_class", "GFLHead: loss_class",
-        "PPYOLOEHead._varifocal_loss", "PPYOLOERHead._varifocal_loss", "PPYOLOEContrastHead._varifocal_loss", "SimOTAAssigner: varifocal_loss",
+        "VarifocalLoss and !VarifocalLoss",
+        "PicoHead: loss_class",
+        "PicoHeadV2: loss_class",
+        "OTAVFLHead: loss_class",
+        "GFLHead: loss_class",
+        "PPYOLOEHead._varifocal_loss",
+        "PPYOLOERHead._varifocal_loss",
+        "PPYOLOEContrastHead._varifocal_loss",
+        "SimOTAAssigner: varifocal_loss",
     }
     assert status["left_alone"] == []
     assert "fused       PPYOLOEHead._varifocal_loss" in str(status)
@@ -102,7 +131,9 @@ def test_status_names_the_call_sites_of_newer_ppdets():
         pytest.skip("this PaddleDetection has none")
     paddle_vfl.enable()
     assert set(paddle_vfl.status()["switched"]) >= {
-        "DETRLoss: varifocal_loss_with_logits", "DINOLoss: varifocal_loss_with_logits", "MaskDINOLoss: varifocal_loss_with_logits",
+        "DETRLoss: varifocal_loss_with_logits",
+        "DINOLoss: varifocal_loss_with_logits",
+        "MaskDINOLoss: varifocal_loss_with_logits",
         "PPYOLOEInsHead._varifocal_loss",
     }
 
@@ -119,7 +150,10 @@ def test_the_log_says_once_what_was_switched(caplog):
     with caplog.at_level("INFO", logger="paddle_vfl"):
         paddle_vfl.enable()
         paddle_vfl.enable()
-    assert len(caplog.records) == 1 and "fused varifocal loss in VarifocalLoss and !VarifocalLoss, " in caplog.records[0].message
+    assert (
+        len(caplog.records) == 1
+        and "fused varifocal loss in VarifocalLoss and !VarifocalLoss, " in caplog.records[0].message
+    )
 
 
 @pytest.fixture
@@ -148,7 +182,9 @@ def test_a_head_registered_later_is_switched_before_it_is_made(late_head, op_cal
 
     merge_config({"LateHead": {"loss": {"name": "VarifocalLoss", "alpha": 0.5}}})
     head = create("LateHead")
-    assert "LateHead._varifocal_loss" in paddle_vfl.status()["switched"] and head._varifocal_loss.keywords["alpha"] == 0.5
+    assert (
+        "LateHead._varifocal_loss" in paddle_vfl.status()["switched"] and head._varifocal_loss.keywords["alpha"] == 0.5
+    )
     x = paddle.full([1, 2, 3], 0.5)
     head._varifocal_loss(x, x, x)
     late_head._varifocal_loss(x, x, x)
@@ -187,9 +223,17 @@ def failing(pred_score, gt_score, label, alpha=0.75, gamma=2.0):
     raise RuntimeError
 
 
-@pytest.mark.parametrize("method", [
-    staticmethod(other_parameters), staticmethod(other_defaults), staticmethod(other_formula), staticmethod(failing), other_formula,
-], ids=lambda method: getattr(method, "__func__", method).__name__)
+@pytest.mark.parametrize(
+    "method",
+    [
+        staticmethod(other_parameters),
+        staticmethod(other_defaults),
+        staticmethod(other_formula),
+        staticmethod(failing),
+        other_formula,
+    ],
+    ids=lambda method: getattr(method, "__func__", method).__name__,
+)
 def test_a_head_of_another_shape_is_left_alone(method, caplog, monkeypatch):
     """Another signature, another formula under the same signature, or no static method: one warning that names it."""
     from ppdet.modeling.heads.ppyoloe_r_head import PPYOLOERHead
@@ -199,7 +243,9 @@ def test_a_head_of_another_shape_is_left_alone(method, caplog, monkeypatch):
         paddle_vfl.enable()
     assert inspect.getattr_static(PPYOLOERHead, "_varifocal_loss") is method
     assert paddle_vfl.status()["left_alone"] == ["PPYOLOERHead._varifocal_loss"]
-    assert [r.message for r in caplog.records] == ["paddle_vfl: left alone, because they do not look as expected: PPYOLOERHead._varifocal_loss"]
+    assert [r.message for r in caplog.records] == [
+        "paddle_vfl: left alone, because they do not look as expected: PPYOLOERHead._varifocal_loss"
+    ]
 
 
 def test_a_function_of_another_shape_is_left_alone(caplog, monkeypatch):
@@ -213,7 +259,9 @@ def test_a_function_of_another_shape_is_left_alone(caplog, monkeypatch):
         paddle_vfl.enable()
     assert simota_assigner.varifocal_loss is varifocal_loss
     assert "SimOTAAssigner: varifocal_loss" not in paddle_vfl.status()["switched"]
-    assert [r.message for r in caplog.records] == ["paddle_vfl: left alone, because they do not look as expected: SimOTAAssigner: varifocal_loss"]
+    assert [r.message for r in caplog.records] == [
+        "paddle_vfl: left alone, because they do not look as expected: SimOTAAssigner: varifocal_loss"
+    ]
 
 
 def test_a_class_of_another_shape_is_left_alone(caplog, monkeypatch):

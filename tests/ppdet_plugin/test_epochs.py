@@ -1,4 +1,5 @@
 """What an epoch reads depends on its number and the seed, not on when or after what it begins."""
+
 import time
 
 import numpy as np
@@ -8,13 +9,25 @@ from ppdet.engine import Trainer
 
 from paddle_vfl.ppdet_plugin.epochs import EpochLoader, EpochStart
 
-FLIPS = [{"Decode": {}}, {"RandomFlip": {"prob": 0.5}}, {"Resize": {"target_size": [64, 64], "keep_ratio": False, "interp": 2}}]
+FLIPS = [
+    {"Decode": {}},
+    {"RandomFlip": {"prob": 0.5}},
+    {"Resize": {"target_size": [64, 64], "keep_ratio": False, "interp": 2}},
+]
 
 
 @pytest.fixture(params=[0, 2], ids=["no workers", "two workers"])
 def new_trainer(request, config):
     def make():
-        cfg = load_config(str(config("ppyoloe_plus_digits.yml", worker_num=request.param, TrainReader={"batch_size": 4, "sample_transforms": FLIPS})))
+        cfg = load_config(
+            str(
+                config(
+                    "ppyoloe_plus_digits.yml",
+                    worker_num=request.param,
+                    TrainReader={"batch_size": 4, "sample_transforms": FLIPS},
+                )
+            )
+        )
         trainer = Trainer(cfg, mode="train")
         trainer.loader = EpochLoader(trainer.loader)
         return trainer

@@ -1,4 +1,5 @@
 """Training that is interrupted, killed and resumed; damaged checkpoints; folders that cannot be written."""
+
 import contextlib
 import functools
 import json
@@ -27,8 +28,16 @@ def start():
         command = [sys.executable, "-m", "paddle_vfl", "train", "-c", str(path), "--seed", "0", *map(str, args)]
         # a background job's children ignore Ctrl-C
         listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        processes.append(subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=listen))
+        processes.append(
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+                preexec_fn=listen,
+            )
+        )
         return processes[-1]
 
     yield run
@@ -54,7 +63,9 @@ def four_epochs(config, tmp_path):
     """A function that writes a config of four epochs of its own folder."""
     # so short a training finds nothing with a score worth keeping
     head = {"nms": {"score_threshold": 0.0}}
-    return lambda name: config("ppyoloe_plus_digits.yml", epoch=4, snapshot_epoch=1, save_dir=str(tmp_path / name), PPYOLOEHead=head)
+    return lambda name: config(
+        "ppyoloe_plus_digits.yml", epoch=4, snapshot_epoch=1, save_dir=str(tmp_path / name), PPYOLOEHead=head
+    )
 
 
 @pytest.mark.slow
@@ -65,12 +76,17 @@ def test_a_killed_run_resumes_to_the_metrics_of_an_uninterrupted_one(start, four
     folder = tmp_path / "killed" / killed.stem
     process = start(killed, "--eval")
     # the second epoch has begun: there is a checkpoint of the first, and more history than it
-    wait_for(lambda: (folder / "history.jsonl").exists() and '"epoch": 1' in (folder / "history.jsonl").read_text(), process)
+    wait_for(
+        lambda: (folder / "history.jsonl").exists() and '"epoch": 1' in (folder / "history.jsonl").read_text(), process
+    )
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL and not (folder / "model_final.pdparams").exists()
     finish(start(killed, "--eval", "-r", folder / "0"))
-    expected, got = read_history(tmp_path / "whole" / whole.stem / "history.jsonl"), read_history(folder / "history.jsonl")
+    expected, got = (
+        read_history(tmp_path / "whole" / whole.stem / "history.jsonl"),
+        read_history(folder / "history.jsonl"),
+    )
     assert [(s["epoch"], s["step"]) for s in got[0]] == [(s["epoch"], s["step"]) for s in expected[0]]
     for a, b in zip(got[0], expected[0]):
         assert a["losses"] == pytest.approx(b["losses"], rel=1e-4)
@@ -123,7 +139,11 @@ def test_a_checkpoint_without_its_optimizer_is_reported(checkpoint):
         commands.train(path, resume=str(stem))
 
 
-@pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b"hello"), lambda path: path.write_bytes(b"")], ids=["cut", "text", "empty"])
+@pytest.mark.parametrize(
+    "damage",
+    [cut, lambda path: path.write_bytes(b"hello"), lambda path: path.write_bytes(b"")],
+    ids=["cut", "text", "empty"],
+)
 def test_damaged_weights_are_reported(checkpoint, damage):
     path, stem = checkpoint
     damage(Path(f"{stem}.pdparams"))
@@ -192,6 +212,11 @@ def test_images_without_annotations_train(broken_digits, tmp_path):
 def test_a_full_output_folder_is_reported(four_epochs):
     """A limit on the size of files stands for a full disk: the write of the first checkpoint fails."""
     path = four_epochs("full")
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); from paddle_vfl.cli import main; sys.exit(main(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", limited, "train", "-c", str(path)], capture_output=True, text=True, timeout=300)
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
+        "from paddle_vfl.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited, "train", "-c", str(path)], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 2 and "paddle-vfl train: cannot write into " in done.stderr, done.stderr[-2000:]

@@ -1,4 +1,6 @@
-"""`loss: VarifocalLoss`, plain or as a mapping, and the top-level block, wherever PaddleDetection computes varifocal loss."""
+"""`loss: VarifocalLoss`, plain or as a mapping, and the top-level block, wherever PaddleDetection computes varifocal
+loss."""
+
 import numpy as np
 import paddle
 import pytest
@@ -38,7 +40,9 @@ def loss_of(head):
 def expected(**options):
     weight = options.pop("loss_weight", 1.0)
     p, q = paddle.to_tensor(PREDICTIONS), paddle.to_tensor(SCORES)
-    return weight * float(paddle_vfl.varifocal_loss(p, q, (q > 0).astype("float32"), use_sigmoid=False, reduction="sum", **options))
+    return weight * float(
+        paddle_vfl.varifocal_loss(p, q, (q > 0).astype("float32"), use_sigmoid=False, reduction="sum", **options)
+    )
 
 
 HEAD = {"assigner": None, "static_assigner": None, "nms": None, "input_shape": [ShapeSpec(channels=8)] * 3}
@@ -49,29 +53,48 @@ def head_options(name):
 
 
 @pytest.mark.parametrize("name", static_method_heads())
-@pytest.mark.parametrize("form, options", [
-    ("name", {}), ("mapping", {}), ("mapping", OPTIONS), ("tag", OPTIONS), ("block and name", OPTIONS), ("block and native key", OPTIONS),
-])
+@pytest.mark.parametrize(
+    "form, options",
+    [
+        ("name", {}),
+        ("mapping", {}),
+        ("mapping", OPTIONS),
+        ("tag", OPTIONS),
+        ("block and name", OPTIONS),
+        ("block and native key", OPTIONS),
+    ],
+)
 def test_heads_with_the_static_method(name, form, options):
     """The result shows that the options arrived."""
-    loss = {"name": "VarifocalLoss", "mapping": {"name": "VarifocalLoss", **options}, "block and name": "VarifocalLoss"}.get(form)
+    loss = {
+        "name": "VarifocalLoss",
+        "mapping": {"name": "VarifocalLoss", **options},
+        "block and name": "VarifocalLoss",
+    }.get(form)
     if form == "tag":
         loss = paddle_vfl.VarifocalLoss(**options)
     from ppdet.core.workspace import global_config
 
     # some of PaddleYOLO's heads have no switch: they always compute it
-    native = {"use_varifocal_loss": form == "block and native key"} if "use_varifocal_loss" in global_config[name].schema else {}
+    native = (
+        {"use_varifocal_loss": form == "block and native key"}
+        if "use_varifocal_loss" in global_config[name].schema
+        else {}
+    )
     head = make(name, block=options if "block" in form else None, **head_options(name), **native, loss=loss)
     assert not native or head.use_varifocal_loss
     np.testing.assert_allclose(loss_of(head), expected(**options), rtol=1e-6)
 
 
 @pytest.mark.parametrize("line_first", [True, False])
-@pytest.mark.parametrize("text", [
-    "PPYOLOEHead: {loss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}}",
-    "VarifocalLoss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}\nPPYOLOEHead: {loss: VarifocalLoss}",
-    "VarifocalLoss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}\nPPYOLOEHead: {use_varifocal_loss: true}",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PPYOLOEHead: {loss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}}",
+        "VarifocalLoss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}\nPPYOLOEHead: {loss: VarifocalLoss}",
+        "VarifocalLoss: !VarifocalLoss {alpha: 0.5, gamma: 1.5}\nPPYOLOEHead: {use_varifocal_loss: true}",
+    ],
+)
 def test_the_tag_may_come_before_the_line_that_switches(text, line_first):
     line = "paddle_vfl: !!python/object/apply:paddle_vfl.enable []"
     config = yaml.load("\n".join([line, text] if line_first else [text, line]), Loader=yaml.Loader)
@@ -89,11 +112,21 @@ def test_without_any_key_the_static_method_has_ppdets_numbers():
     assert not make("PPYOLOEHead", **HEAD, use_varifocal_loss=False).use_varifocal_loss
 
 
-@pytest.mark.parametrize("name, use_sigmoid", [("PicoHead", True), ("PicoHeadV2", False), ("OTAVFLHead", True), ("OTAHead", True), ("GFLHead", True)])
+@pytest.mark.parametrize(
+    "name, use_sigmoid",
+    [("PicoHead", True), ("PicoHeadV2", False), ("OTAVFLHead", True), ("OTAHead", True), ("GFLHead", True)],
+)
 @pytest.mark.parametrize("loss", ["VarifocalLoss", {"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5}])
 def test_heads_with_loss_class_take_loss_as_its_other_name(name, use_sigmoid, loss):
     """PicoHeadV2 hands over probabilities: there it implies use_sigmoid: false."""
-    features = {"name": "PicoFeat", "feat_in": 8, "feat_out": 8, "num_convs": 1, "norm_type": "bn", "share_cls_reg": True}
+    features = {
+        "name": "PicoFeat",
+        "feat_in": 8,
+        "feat_out": 8,
+        "num_convs": 1,
+        "norm_type": "bn",
+        "share_cls_reg": True,
+    }
     if not name.startswith("Pico"):
         features = {"name": "FCOSFeat", "feat_in": 8, "feat_out": 8, "num_convs": 1, "norm_type": "gn"}
     options = {"conv_feat": features, "fpn_stride": [8, 16, 32], "feat_in_chan": 8, "reg_max": 3, "loss": loss}
@@ -105,7 +138,11 @@ def test_heads_with_loss_class_take_loss_as_its_other_name(name, use_sigmoid, lo
 
 def test_loss_goes_before_loss_class():
     head = make(
-        "PicoHeadV2", conv_feat=None, fpn_stride=[8], feat_in_chan=8, loss={"name": "VarifocalLoss", "gamma": 1.0},
+        "PicoHeadV2",
+        conv_feat=None,
+        fpn_stride=[8],
+        feat_in_chan=8,
+        loss={"name": "VarifocalLoss", "gamma": 1.0},
         loss_class={"name": "VarifocalLoss", "use_sigmoid": True, "gamma": 3.0},
     )
     assert head.loss_vfl.gamma == 1.0 and head.loss_vfl.use_sigmoid
@@ -133,14 +170,20 @@ def test_simota_cost(monkeypatch):
     """Its own key sets the options, the top-level block does not: the cost matrix is not a loss."""
     ppdets = {"alpha": 0.75, "gamma": 2.0, "iou_weighted": True}
     assert simota_cost(monkeypatch) == ppdets
-    assert simota_cost(monkeypatch, loss={"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5}) == {**ppdets, "alpha": 0.5, "gamma": 1.5}
+    assert simota_cost(monkeypatch, loss={"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5}) == {
+        **ppdets,
+        "alpha": 0.5,
+        "gamma": 1.5,
+    }
     assert simota_cost(monkeypatch, loss=None, block={"alpha": 0.1}) == ppdets
 
 
 def detr_losses():
     from ppdet.core.workspace import get_registered_modules
 
-    return [name for name, schema in get_registered_modules().items() if {"use_vfl", "use_focal_loss"} <= set(schema.schema)]
+    return [
+        name for name, schema in get_registered_modules().items() if {"use_vfl", "use_focal_loss"} <= set(schema.schema)
+    ]
 
 
 DETR = {"num_classes": 3, "matcher": None}
@@ -158,17 +201,27 @@ def test_detr_losses(name, form):
     logits = paddle.to_tensor(PREDICTIONS)
     # one box of class 1, matched with query 0, with an IoU of 0.8
     matches = [(paddle.to_tensor([0]), paddle.to_tensor([0]))]
-    actual = detr._get_loss_class(logits, [paddle.to_tensor([[1]])], matches, 3, 2.0, iou_score=paddle.to_tensor([[0.8]]))["loss_class"]
+    actual = detr._get_loss_class(
+        logits, [paddle.to_tensor([[1]])], matches, 3, 2.0, iou_score=paddle.to_tensor([[0.8]])
+    )["loss_class"]
     target = paddle.to_tensor([[[0.0, 0.8, 0.0], [0.0, 0.0, 0.0]]])
     weight = options.get("loss_weight", 1.0) * detr.loss_coeff["class"]
     formula = {key: value for key, value in options.items() if key != "loss_weight"}
-    wanted = weight * float(paddle_vfl.varifocal_loss(logits, target, (target > 0).astype("float32"), reduction="sum", **formula)) / 2.0
+    wanted = (
+        weight
+        * float(paddle_vfl.varifocal_loss(logits, target, (target > 0).astype("float32"), reduction="sum", **formula))
+        / 2.0
+    )
     np.testing.assert_allclose(float(actual), wanted, rtol=1e-6)
 
 
 @pytest.mark.skipif(not detr_losses(), reason="this PaddleDetection has no varifocal loss in DETRLoss")
 def test_a_detr_loss_without_the_sigmoid_form_cannot_be_varifocal():
-    coefficients = [{"class": 1, "bbox": 5, "giou": 2, "no_object": 0.1} for _ in range(2)]  # PaddleDetection writes into it
+    coefficients = [
+        {"class": 1, "bbox": 5, "giou": 2, "no_object": 0.1} for _ in range(2)
+    ]  # PaddleDetection writes into it
     with pytest.raises(ValueError, match="DINOLoss.loss: VarifocalLoss needs use_focal_loss: true"):
         make("DINOLoss", **DETR, loss_coeff=coefficients[0], use_focal_loss=False, loss="VarifocalLoss")
-    make("DINOLoss", **DETR, loss_coeff=coefficients[1], use_focal_loss=False, use_vfl=True, loss=None)  # as PaddleDetection has it
+    make(
+        "DINOLoss", **DETR, loss_coeff=coefficients[1], use_focal_loss=False, use_vfl=True, loss=None
+    )  # as PaddleDetection has it

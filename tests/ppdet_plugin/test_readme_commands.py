@@ -1,4 +1,6 @@
-"""The commands of README.md, one after the other as a reader types them, in an environment that they made; with a small data set and one epoch."""
+"""The commands of README.md, one after the other as a reader types them, in an environment that they made; with a small
+data set and one epoch."""
+
 import json
 import os
 import re
@@ -22,9 +24,17 @@ def commands(page, pattern):
 
 
 FROM_CHECKOUT, *PIP_ONLY = commands("README.md", "pip install")
-# the line for a checkout is the last of the others plus dependencies, which are there by then: it is resolved, not built again
-INSTALL = [*PIP_ONLY, FROM_CHECKOUT + " --dry-run", "pip install 'paddle-vfl[det]'", "pip install 'setuptools<81'"]  # in troubleshooting.md
-COMMANDS = [command for command in commands("README.md", "(?:paddle-vfl|python examples/)") if "tools/train.py" not in command]  # that one: test_training.py
+# the line for a checkout is the last of the others plus dependencies, which are there by then: it is resolved, not
+# built again
+INSTALL = [
+    *PIP_ONLY,
+    FROM_CHECKOUT + " --dry-run",
+    "pip install 'paddle-vfl[det]'",
+    "pip install 'setuptools<81'",
+]  # in troubleshooting.md
+COMMANDS = [
+    command for command in commands("README.md", "(?:paddle-vfl|python examples/)") if "tools/train.py" not in command
+]  # that one: test_training.py
 COMMANDS += ["python -m paddle_vfl info", *commands("docs/benchmarks/README.md", "MALLOC_")]
 SHORT = ["epoch=1", "snapshot_epoch=1", "PPYOLOEHead.nms.score_threshold=0.0"]
 
@@ -48,14 +58,19 @@ def run(command, folder, env):
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """The variables of an environment made by README's lines; of this one where those do not hold (Python 3.12 and later)."""
+    """The variables of an environment made by README's lines; of this one where those do not hold (Python 3.12 and
+    later)."""
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PPDET_SRC")}
     if sys.version_info >= (3, 12):
         return {**env, "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "env", with_pip=True)
     env["PATH"] = f"{folder / 'env' / 'bin'}:{env['PATH']}"
-    shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(".*", "build", "dataset", "output", "*.so", "*.egg-info", "__pycache__"))
+    shutil.copytree(
+        ROOT,
+        folder / "source",
+        ignore=shutil.ignore_patterns(".*", "build", "dataset", "output", "*.so", "*.egg-info", "__pycache__"),
+    )
     for command in INSTALL:
         run(command, folder / "source", env)
     assert str(folder / "env") in run("python -c 'import paddle_vfl; print(paddle_vfl.__file__)'", folder, env)

@@ -1,4 +1,5 @@
 """Real training steps of real heads: which loss they reach, and that it trains as PaddleDetection's own."""
+
 import os
 import subprocess
 import sys
@@ -13,12 +14,16 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ZOO = Path(__file__).with_name("configs")
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
 
-# config, changes, calls of the operator in one training step: one for each level of the feature pyramid or decoder layer where the head
-# loops, and one for each of the 8 images whose cost matrix SimOTAAssigner computes
+# config, changes, calls of the operator in one training step: one for each level of the feature pyramid or decoder
+# layer where the head loops, and one for each of the 8 images whose cost matrix SimOTAAssigner computes
 PPYOLOE = "ppyoloe_plus_digits.yml"
 STEPS = {
     "PPYOLOEHead, loss": (PPYOLOE, {}, 1),
-    "PPYOLOEHead, loss as a mapping": (PPYOLOE, {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5}}}, 1),
+    "PPYOLOEHead, loss as a mapping": (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5}}},
+        1,
+    ),
     "PPYOLOEHead, use_varifocal_loss": (PPYOLOE, {"PPYOLOEHead": {"loss": None, "use_varifocal_loss": True}}, 1),
     "PPYOLOEHead, focal loss": (PPYOLOE, {"PPYOLOEHead": {"loss": None, "use_varifocal_loss": False}}, 0),
     "PPYOLOERHead": ("ppyoloe_r_digits.yml", {}, 1),
@@ -32,7 +37,8 @@ STEPS = {
     "PicoHead, YOLOX's cost": (ZOO / "picodet_v1.yml", {"PicoHead": {"assigner": {"use_vfl": False}}}, 3),
     "OTAVFLHead": (ZOO / "otavfl.yml", {}, 4 + 8),
     "GFLHead": ("gfl_digits.yml", {}, 4),
-    # the encoder's queries and 2 decoder layers, and the denoising queries of those; a mask version has one more of each
+    # the encoder's queries and 2 decoder layers, and the denoising queries of those; a mask version has one more of
+    # each
     "RT-DETR": ("rtdetr_digits.yml", {}, 3 + 2),
     "RT-DETR, use_vfl": ("rtdetr_digits.yml", {"DINOHead": {"loss": {"loss": None, "use_vfl": True}}}, 3 + 2),
     "RT-DETR, focal loss": ("rtdetr_digits.yml", {"DINOHead": {"loss": {"loss": None, "use_vfl": False}}}, 0),
@@ -46,9 +52,16 @@ def test_every_config_takes_a_step():
 
 # what not every PaddleDetection has
 NEEDS = {
-    "picodet_digits.yml": "PicoHeadV2", "picodet_v1.yml": "PicoHead", "otavfl.yml": "OTAVFLHead", "gfl_digits.yml": "GFLHead",
-    "ppyoloe_r_digits.yml": "PPYOLOERHead", "ppyoloe_contrast.yml": "PPYOLOEContrastHead", "ppyoloe_ins.yml": "PPYOLOEInsHead",
-    "rtdetr_digits.yml": "RTDETRTransformer", "mask_rtdetr.yml": "MaskRTDETR", "yolov6.yml": "EffiDeHead",
+    "picodet_digits.yml": "PicoHeadV2",
+    "picodet_v1.yml": "PicoHead",
+    "otavfl.yml": "OTAVFLHead",
+    "gfl_digits.yml": "GFLHead",
+    "ppyoloe_r_digits.yml": "PPYOLOERHead",
+    "ppyoloe_contrast.yml": "PPYOLOEContrastHead",
+    "ppyoloe_ins.yml": "PPYOLOEInsHead",
+    "rtdetr_digits.yml": "RTDETRTransformer",
+    "mask_rtdetr.yml": "MaskRTDETR",
+    "yolov6.yml": "EffiDeHead",
 }
 
 
@@ -78,16 +91,22 @@ MOMENTUM = {
 }
 
 
-@pytest.mark.parametrize("base, dtype, changes, tolerance", [
-    ("ppyoloe_plus_digits.yml", "float32", MOMENTUM, 1e-5),
-    ("ppyoloe_plus_digits.yml", "float64", {"CSPResNet": {"use_alpha": False}}, 1e-6),  # alpha is float32 always
-    ("picodet_digits.yml", "float64", {}, 1e-6),
-])
-def test_trains_as_with_ppdets_own_loss(base, dtype, changes, tolerance, config, train_steps, version_fixes_only, op_calls):
+@pytest.mark.parametrize(
+    "base, dtype, changes, tolerance",
+    [
+        ("ppyoloe_plus_digits.yml", "float32", MOMENTUM, 1e-5),
+        ("ppyoloe_plus_digits.yml", "float64", {"CSPResNet": {"use_alpha": False}}, 1e-6),  # alpha is float32 always
+        ("picodet_digits.yml", "float64", {}, 1e-6),
+    ],
+)
+def test_trains_as_with_ppdets_own_loss(
+    base, dtype, changes, tolerance, config, train_steps, version_fixes_only, op_calls
+):
     """From the same seed, the loss curves of 20 steps agree.
 
-    In float64 where training itself is chaotic: in float32, two runs with PaddleDetection's own loss whose first weights differ by
-    1e-7 are 1e-3 apart after ten steps of AdamW, or after four steps of PicoDet with any optimizer (docs/parity.md).
+    In float64 where training itself is chaotic: in float32, two runs with PaddleDetection's own loss whose first
+    weights differ by 1e-7 are 1e-3 apart after ten steps of AdamW, or after four steps of PicoDet with any optimizer
+    (docs/parity.md).
     """
     from ppdet.core.workspace import load_config
 
@@ -138,7 +157,14 @@ def test_an_unmodified_script_reaches_the_operator(way, config, tmp_path):
         loss = {}
     path = config(PPYOLOE if way != "neither" else base, plugin_line=way == "yaml line", epoch=1, **loss)
     code = COUNTING.format(start=WAYS[way])
-    done = subprocess.run([sys.executable, "-c", code, str(SCRIPT), "-c", str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=300, env=_environment())
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(SCRIPT), "-c", str(path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=_environment(),
+    )
     assert done.returncode == (1 if way == "neither" and _needs_version_fixes() else 0), done.stderr[-3000:]
     assert f"operator calls: {0 if way == 'neither' else 2}" in done.stdout
 
@@ -169,5 +195,6 @@ def test_training_as_a_static_graph(base, name, config, tmp_path):
         steps, _ = read_history(tmp_path / "output" / path.stem / "history.jsonl")
         losses.append([step["losses"][name] for step in steps])
     assert len(losses[0]) == len(losses[1]) == 2
-    # of the first step; PicoDet's box loss differs as a static graph, with PaddleDetection's own loss too, and so do its next steps
+    # of the first step; PicoDet's box loss differs as a static graph, with PaddleDetection's own loss too, and so do
+    # its next steps
     assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-6)

@@ -1,4 +1,6 @@
-"""One of the processes of tests/test_sharding.py: every form of the loss on sharded tensors; the first process writes the results."""
+"""One of the processes of tests/test_sharding.py: every form of the loss on sharded tensors; the first process writes
+the results."""
+
 import sys
 from pathlib import Path
 

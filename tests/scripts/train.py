@@ -1,4 +1,5 @@
 """A training script as PaddleDetection's users write them. It knows nothing of paddle_vfl."""
+
 import cv2  # noqa: F401
 
 import paddle

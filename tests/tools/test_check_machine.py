@@ -1,4 +1,5 @@
 """tools/check_machine.sh, which `make` runs first."""
+
 import os
 import shutil
 import subprocess
@@ -14,7 +15,9 @@ pytestmark = pytest.mark.skipif(SH is None, reason="no sh")
 
 
 def check(python, path):
-    done = subprocess.run([SH, str(SCRIPT)], env={"PATH": str(path), "PYTHON": python}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [SH, str(SCRIPT)], env={"PATH": str(path), "PYTHON": python}, capture_output=True, text=True, timeout=60
+    )
     return done.returncode, done.stderr
 
 
@@ -27,7 +30,10 @@ def fake(folder, name, body):
 def test_says_all_that_is_missing_at_once(tmp_path):
     status, err = check("python-that-is-not-there", tmp_path)
     assert status == 1
-    assert "missing: python-that-is-not-there (Python 3.9 to 3.13)" in err and "missing: g++ (Debian: apt install g++)" in err
+    assert (
+        "missing: python-that-is-not-there (Python 3.9 to 3.13)" in err
+        and "missing: g++ (Debian: apt install g++)" in err
+    )
 
 
 def test_an_old_python_is_named(tmp_path):

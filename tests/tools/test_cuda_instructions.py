@@ -1,4 +1,5 @@
 """Reading machine code: a loop whose body has a short and a long branch, loads and their uses."""
+
 import cuda_instructions
 import pytest
 
@@ -29,6 +30,11 @@ def test_what_no_way_has():
 
 
 def test_a_use_between_two_loads_makes_the_second_wait():
-    loads = ["LDG.E.128 R4, desc[UR6][R2.64]", "IADD3 R8, R9, 0x1, RZ", "LDG.E.128 R12, desc[UR6][R8.64]", "FADD R4, R4, R12"]
+    loads = [
+        "LDG.E.128 R4, desc[UR6][R2.64]",
+        "IADD3 R8, R9, 0x1, RZ",
+        "LDG.E.128 R12, desc[UR6][R8.64]",
+        "FADD R4, R4, R12",
+    ]
     assert cuda_instructions.loads_in_flight(loads) == 2
     assert cuda_instructions.loads_in_flight([loads[0], "PRMT R1, R7, 0x7632, R1", *loads[1:]]) == 1

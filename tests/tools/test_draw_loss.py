@@ -1,4 +1,5 @@
 """The figure of docs/varifocal_loss.md is drawn from the operator."""
+
 import runpy
 from pathlib import Path
 

@@ -76,7 +76,9 @@ void run_blocks(unsigned blocks, unsigned threads, void (*thread)(void*), void* 
 
 // What is left of CUDA's run time.
 extern "C" {
-const char* cudaGetErrorName(cudaError_t error) { return error == cudaSuccess ? "cudaSuccess" : "cudaErrorInvalidConfiguration"; }
+const char* cudaGetErrorName(cudaError_t error) {
+  return error == cudaSuccess ? "cudaSuccess" : "cudaErrorInvalidConfiguration";
+}
 const char* cudaGetErrorString(cudaError_t) { return "emulated"; }
 cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }

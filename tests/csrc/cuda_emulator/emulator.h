@@ -1,6 +1,6 @@
-// Runs the CUDA kernels on the host, for machines without a GPU: every thread of a block is a fiber, and a barrier or a shuffle passes
-// on to the next one. Blocks run one after the other. It shows that indices, edges and sums are right, not that memory accesses
-// are ordered on a GPU, nor what they cost.
+// Runs the CUDA kernels on the host, for machines without a GPU: every thread of a block is a fiber, and a barrier or a
+// shuffle passes on to the next one. Blocks run one after the other. It shows that indices, edges and sums are right,
+// not that memory accesses are ordered on a GPU, nor what they cost.
 //
 // Compile the kernels as C++ with this in front of them: g++ -x c++ -include emulator.h.
 #pragma once
@@ -56,7 +56,8 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
 namespace emulator {
 
 template <class... Parameters, size_t... I>
-cudaError_t launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, void** arguments, std::index_sequence<I...>) {
+cudaError_t launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, void** arguments,
+                   std::index_sequence<I...>) {
   auto call = [&] { kernel(*static_cast<Parameters*>(arguments[I])...); };
   run_blocks(blocks, threads, [](void* c) { (*static_cast<decltype(call)*>(c))(); }, &call);
   return cudaSuccess;
@@ -65,7 +66,8 @@ cudaError_t launch(void (*kernel)(Parameters...), unsigned blocks, unsigned thre
 }  // namespace emulator
 
 template <class... Parameters>
-cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, void** arguments, size_t, cudaStream_t) {
+cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, void** arguments, size_t,
+                             cudaStream_t) {
   if (blocks.x == 0) return cudaErrorInvalidConfiguration;
   return emulator::launch(kernel, blocks.x, threads.x, arguments, std::index_sequence_for<Parameters...>());
 }
