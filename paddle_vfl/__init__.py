@@ -1,25 +1,30 @@
-"""Varifocal loss for PaddleDetection as one fused operator. See README.md."""
+"""Varifocal loss for PaddleDetection as one fused operator. See README.md.
 
-import sys
+Names are loaded when they are first used: the command line starts quickly, and the CUDA kernels can be tested where
+there is no Paddle.
+"""
 
-from . import _ops  # noqa: F401  first: it imports Paddle the right way
-from ._version import __version__
-from .ppdet_plugin import disable, enable, status
-from .runtime import build_info, get_num_threads, set_num_threads
-from .varifocal_loss import VarifocalLoss, varifocal_loss
+import importlib
+import zlib  # noqa: F401  before Paddle: on Paddle 2.6.2, a zlib loaded later (by cv2, by pandas) crashes in inflateReset2
 
-__all__ = [
-    "VarifocalLoss",
-    "__version__",
-    "build_info",
-    "disable",
-    "enable",
-    "get_num_threads",
-    "set_num_threads",
-    "status",
-    "varifocal_loss",
-]
+from ._version import __version__ as __version__
 
-# paddle.jit.to_static rewrites the Python code that it meets, shapes into tensors included: this code is written for
-# static programs
-_ops.paddle.jit.ignore_module([sys.modules[__name__], sys.modules[f"{__name__}.varifocal_loss"]])
+_HOMES = {
+    "losses": ("VarifocalLoss", "varifocal_loss"),
+    "ppdet_plugin": ("disable", "enable", "status"),
+    "runtime": ("build_info", "get_num_threads", "set_num_threads"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted([*_HOME_OF, "__version__"])
+
+
+def __getattr__(name):
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -116,9 +116,9 @@ def _digits(args):
 
 
 def _train(args):
-    from .ppdet_plugin import commands
+    from . import training
 
-    commands.train(
+    training.train(
         args.config,
         args.opt,
         evaluate=args.eval,
@@ -131,15 +131,15 @@ def _train(args):
 
 
 def _eval(args):
-    from .ppdet_plugin import commands
+    from . import training
 
-    commands.evaluate(args.config, args.opt, classwise=args.classwise)
+    training.evaluate(args.config, args.opt, classwise=args.classwise)
 
 
 def _infer(args):
-    from .ppdet_plugin import commands
+    from . import training
 
-    for path in commands.infer(
+    for path in training.infer(
         args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results
     ):
         print(path)

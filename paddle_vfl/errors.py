@@ -1,7 +1,12 @@
-"""Errors that are the user's to mend."""
+"""Errors that are the user's to fix."""
 
-__all__ = ["UserError"]
+__all__ = ["UserError", "one_line"]
 
 
 class UserError(Exception):
     """Its message is all that the user needs: the command line prints it in one line and exits with status 2."""
+
+
+def one_line(error):
+    """The message of an exception without line breaks."""
+    return " ".join(str(error).split())

@@ -12,7 +12,7 @@ from paddle_vfl import cli
 from paddle_vfl.errors import UserError
 
 pytest.importorskip("ppdet")
-from paddle_vfl.ppdet_plugin.commands import parse_options
+from paddle_vfl.training.configs import parse_options
 
 pytestmark = pytest.mark.usefixtures("clean_ppdet")
 CONFIG = str(Path(__file__).resolve().parents[1] / "configs" / "ppyoloe_plus_digits.yml")

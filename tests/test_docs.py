@@ -77,7 +77,7 @@ RUN_BY = {
     r"paddle-vfl (digits|train|eval|infer|info)( .*)?|python -m paddle_vfl info": README,
     r"python examples/train_on_your_data\.py .*": README,
     r"paddle-vfl run( tools/train\.py .*)?": UNMODIFIED,
-    r"paddle-vfl train: interrupted": "tests/ppdet_plugin/test_faults.py",
+    r"paddle-vfl train: interrupted": "tests/training/test_faults.py",
     r"MALLOC_\S+ MALLOC_\S+ paddle-vfl train -c CONFIG": README,
     r"paddle-vfl bench( .*)?": "tests/bench/test_bench.py::test_the_command",
     r"python benchmarks/accuracy\.py": ACCURACY,

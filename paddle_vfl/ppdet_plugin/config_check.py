@@ -6,7 +6,7 @@ one that nobody asked for, and an injected mapping without a name for a plain di
 
 import difflib
 
-from ..varifocal_loss import VarifocalLoss
+from ..losses import VarifocalLoss
 from .errors import ConfigError
 from .loss_key import NAME, as_mapping
 

@@ -9,7 +9,7 @@ import functools
 import inspect
 import types
 
-from ..varifocal_loss import varifocal_loss as fused
+from ..losses import varifocal_loss as fused
 from .errors import ConfigError
 from .loss_key import accept_loss
 from .patches import ppdet_modules

@@ -3,7 +3,7 @@
 
 import inspect
 
-from ..varifocal_loss import VarifocalLoss
+from ..losses import VarifocalLoss
 from .loss_key import NAME, accept_key, as_mapping
 
 __all__ = ["adopt_loss_key", "adopt_top_level_tag", "switch_loss_class"]

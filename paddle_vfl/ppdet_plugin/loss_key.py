@@ -7,7 +7,7 @@ the top-level block ``VarifocalLoss``.
 
 import functools
 
-from ..varifocal_loss import VarifocalLoss
+from ..losses import VarifocalLoss
 from .errors import ConfigError
 
 __all__ = ["NAME", "accept_key", "accept_loss", "as_mapping"]

@@ -4,7 +4,7 @@ method."""
 import functools
 import inspect
 
-from ..varifocal_loss import varifocal_loss
+from ..losses import varifocal_loss
 from .loss_key import accept_loss
 from .probe import computes_the_same
 

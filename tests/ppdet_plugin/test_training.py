@@ -185,13 +185,13 @@ def _environment():
 @pytest.mark.parametrize("base, name", [("ppyoloe_plus_digits.yml", "loss_cls"), ("picodet_digits.yml", "loss_vfl")])
 def test_training_as_a_static_graph(base, name, config, tmp_path):
     """PaddleDetection's to_static training has the same classification loss as its dynamic training."""
-    from paddle_vfl.ppdet_plugin import commands
-    from paddle_vfl.ppdet_plugin.history import read_history
+    from paddle_vfl import training
+    from paddle_vfl.training.history import read_history
 
     losses = []
     for to_static in (False, True):
         path = config(base, epoch=1)
-        commands.train(str(path), to_static=to_static, seed=0)
+        training.train(str(path), to_static=to_static, seed=0)
         steps, _ = read_history(tmp_path / "output" / path.stem / "history.jsonl")
         losses.append([step["losses"][name] for step in steps])
     assert len(losses[0]) == len(losses[1]) == 2

@@ -10,7 +10,7 @@ import numbers
 import paddle
 from paddle import nn
 
-from . import _ops, reference
+from .. import _ops, reference
 
 __all__ = ["varifocal_loss", "VarifocalLoss"]
 

@@ -7,7 +7,7 @@ import pytest
 from ppdet.core.workspace import load_config
 from ppdet.engine import Trainer
 
-from paddle_vfl.ppdet_plugin.epochs import EpochLoader, EpochStart
+from paddle_vfl.training.epochs import EpochLoader, EpochStart
 
 FLIPS = [
     {"Decode": {}},

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddle_vfl.ppdet_plugin import commands
-from paddle_vfl.ppdet_plugin.history import read_history
+from paddle_vfl import training
+from paddle_vfl.training.history import read_history
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def trained(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     # so short a training finds nothing with a score worth keeping
     path = config("ppyoloe_plus_digits.yml", epoch=2, snapshot_epoch=1, PPYOLOEHead={"nms": {"score_threshold": 0.0}})
-    commands.train(str(path), evaluate=True, seed=0)
+    training.train(str(path), evaluate=True, seed=0)
     return str(path), tmp_path / "output" / path.stem
 
 
@@ -34,7 +34,7 @@ def test_train_writes_checkpoints_and_history(trained):
 def test_resume_goes_on_after_the_checkpoint(trained):
     path, run = trained
     for checkpoint in (run / "0", run / "0.pdparams"):
-        trainer = commands.train(path, resume=str(checkpoint), seed=0)
+        trainer = training.train(path, resume=str(checkpoint), seed=0)
         assert trainer.start_epoch == 1
     steps, _ = read_history(run / "history.jsonl")
     assert [s["epoch"] for s in steps] == [0, 0, 1, 1]
@@ -44,7 +44,7 @@ def test_eval_returns_coco_metrics(trained):
     path, run = trained
     assert (run / "bbox.json").exists()
     (run / "bbox.json").unlink()
-    results = commands.evaluate(path, [f"weights={run}/model_final"])
+    results = training.evaluate(path, [f"weights={run}/model_final"])
     assert (run / "bbox.json").exists() and not list(Path.cwd().iterdir())
     assert len(results["bbox"]) == 12 and -1 <= results["bbox"][0] <= 1
 
@@ -63,7 +63,7 @@ def font(trained):
 @pytest.mark.usefixtures("font")
 def test_infer_draws_the_boxes(trained, digits, tmp_path):
     path, run = trained
-    written = commands.infer(
+    written = training.infer(
         path,
         [f"weights={run}/model_final"],
         folder=str(digits / "val"),
@@ -77,7 +77,7 @@ def test_infer_draws_the_boxes(trained, digits, tmp_path):
 
 def test_detect_returns_named_boxes(trained, digits):
     path, run = trained
-    found = commands.detect(path, [f"weights={run}/model_final"], digits / "val")
+    found = training.detect(path, [f"weights={run}/model_final"], digits / "val")
     assert [p.name for p in found] == [f"{i:06d}.png" for i in range(1, 5)]
     for boxes in found.values():
         scores = [score for _, score, _ in boxes]
@@ -100,6 +100,6 @@ def test_a_data_set_of_ones_own(config, digits, tmp_path):
     options = ["num_classes=2", "epoch=1"] + [
         f"{kind}Dataset.{key}={value}" for kind in ("Train", "Eval") for key, value in names.items()
     ]
-    trainer = commands.train(str(config("ppyoloe_plus_digits.yml")), options, evaluate=True)
+    trainer = training.train(str(config("ppyoloe_plus_digits.yml")), options, evaluate=True)
     assert trainer.model.yolo_head.num_classes == 2
     assert (tmp_path / "output").exists()

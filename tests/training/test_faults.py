@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from paddle_vfl.errors import UserError
-from paddle_vfl.ppdet_plugin import commands
-from paddle_vfl.ppdet_plugin.history import read_history
+from paddle_vfl import training
+from paddle_vfl.training.history import read_history
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_ctrl_c_stops_training_in_one_line(start, four_epochs, tmp_path, workers
 def checkpoint(config, tmp_path):
     """(config, a checkpoint of it)."""
     path = config("ppyoloe_plus_digits.yml", epoch=1, snapshot_epoch=1)
-    commands.train(str(path), seed=0)
+    training.train(str(path), seed=0)
     return str(path), tmp_path / "output" / path.stem / "model_final"
 
 
@@ -129,14 +129,14 @@ def test_a_truncated_checkpoint_is_reported(checkpoint, suffix):
     path, stem = checkpoint
     cut(Path(f"{stem}{suffix}"))
     with pytest.raises(UserError, match=f"checkpoint .*model_final{suffix} is damaged .*: take an earlier one"):
-        commands.train(path, resume=str(stem))
+        training.train(path, resume=str(stem))
 
 
 def test_a_checkpoint_without_its_optimizer_is_reported(checkpoint):
     path, stem = checkpoint
     Path(f"{stem}.pdopt").unlink()
     with pytest.raises(UserError, match="model_final has no .pdopt: training cannot go on from it"):
-        commands.train(path, resume=str(stem))
+        training.train(path, resume=str(stem))
 
 
 @pytest.mark.parametrize(
@@ -148,14 +148,14 @@ def test_damaged_weights_are_reported(checkpoint, damage):
     path, stem = checkpoint
     damage(Path(f"{stem}.pdparams"))
     with pytest.raises(UserError, match="weights .*model_final.pdparams: "):
-        commands.evaluate(path, [f"weights={stem}"])
+        training.evaluate(path, [f"weights={stem}"])
 
 
 def test_an_output_folder_that_cannot_be_made_is_reported(config, tmp_path):
     (tmp_path / "file").write_text("")
     path = config("ppyoloe_plus_digits.yml", save_dir=str(tmp_path / "file" / "output"))
     with pytest.raises(UserError, match="save_dir: cannot write into .*file/output/.*: Not a directory"):
-        commands.train(str(path))
+        training.train(str(path))
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_an_unreadable_image_is_named(broken_digits):
 
     path = str(broken_digits(breaks))
     with pytest.raises(UserError, match="TrainDataset: image .*train/.* cannot be read: "):
-        commands.train(path)
+        training.train(path)
 
 
 def test_boxes_outside_the_image_and_degenerate_ones_train(broken_digits, tmp_path):
@@ -191,7 +191,7 @@ def test_boxes_outside_the_image_and_degenerate_ones_train(broken_digits, tmp_pa
             annotation["bbox"] = box
 
     path = broken_digits(breaks)
-    commands.train(str(path))
+    training.train(str(path))
     steps, _ = read_history(tmp_path / "output" / path.stem / "history.jsonl")
     assert all(math.isfinite(value) for step in steps for value in step["losses"].values())
 
@@ -204,7 +204,7 @@ def test_images_without_annotations_train(broken_digits, tmp_path):
         content["annotations"] = [a for a in content["annotations"] if a["image_id"] not in empty]
 
     path = broken_digits(breaks)
-    commands.train(str(path), ["TrainDataset.allow_empty=true"])
+    training.train(str(path), ["TrainDataset.allow_empty=true"])
     steps, _ = read_history(tmp_path / "output" / path.stem / "history.jsonl")
     assert steps and all(math.isfinite(value) for step in steps for value in step["losses"].values())
 
