@@ -1,80 +1,149 @@
-"""The YAML key ``loss: VarifocalLoss``, by name or as a mapping, for classes that PaddleDetection builds from a config.
+"""What a config says of a loss, read once into one object.
 
-It sets what PaddleDetection hard-codes in them: alpha, gamma, iou_weighted and the weight. ``use_sigmoid`` and
-``reduction`` stay the class's own. Without the key, a class whose own switch says varifocal loss takes the options of
-the top-level block ``VarifocalLoss``.
+A loss is said by the key ``loss`` or ``loss_class`` of a module: a name, a mapping with a name, or an object that a
+YAML tag made; and by the top-level block of that name, whose options hold where the module's own say nothing.
 """
 
+import dataclasses
+import difflib
 import functools
 
 from ..losses import VarifocalLoss
 from .errors import ConfigError
 
-__all__ = ["NAME", "accept_key", "accept_loss", "as_mapping"]
+__all__ = ["NAME", "LossSpec", "hint", "is_registered", "read", "read_block", "read_loss"]
 
 NAME = "VarifocalLoss"
-
-
 _FORMULA = ("alpha", "gamma", "iou_weighted", "loss_weight")
 
 
-def as_mapping(value):
-    """What a VarifocalLoss object, made by a YAML tag, would be as a mapping; None of anything else. It may be
-    PaddleDetection's."""
-    if type(value).__name__ != NAME:
-        return None
-    return {"name": NAME, **{option: getattr(value, option) for option in ("use_sigmoid", "reduction", *_FORMULA)}}
+@dataclasses.dataclass(frozen=True)
+class LossSpec:
+    """A loss as a config says it. ``path`` is the key, for messages; ``options`` are those that it sets."""
+
+    path: str
+    name: str
+    options: dict
+
+    def layer(self, **implied):
+        """The loss as a layer. ``implied`` are options that hold where the module's own key says nothing."""
+        from ppdet.core.workspace import SchemaDict, create, global_config
+
+        options = {**_block_options(self.name), **implied, **self.options}
+        if self.name == NAME:
+            return VarifocalLoss(**options)
+        block = global_config[self.name]
+        if not isinstance(block, SchemaDict):  # a tag made it
+            return block
+        before = dict(block)
+        block.update(options)
+        try:
+            return create(self.name)
+        finally:
+            block.clear()
+            block.update(before)
+
+    @functools.cached_property
+    def formula(self):
+        """{option: value} of VarifocalLoss but for ``use_sigmoid`` and ``reduction``, which are a module's own."""
+        layer = self.layer()
+        return {option: getattr(layer, option) for option in _FORMULA}
 
 
-def accept_key(patches, schema):
-    """Let a config have ``loss``, None unless it is given."""
-    if "loss" in schema.schema:
-        return
-    from ppdet.core.config.schema import SchemaValue
-
-    value = SchemaValue("loss", "VarifocalLoss: a name, or a mapping with name, alpha, gamma, ...")
-    value.set_default(None)
-    patches.set_item(schema.schema, "loss", value)
-    patches.on_undo(lambda: schema.pop("loss", None))
-
-
-def accept_loss(patches, cls, schema, use, selected=lambda instance: False):
-    """Let the config and the constructor of a class take ``loss``.
+def read(path, value):
+    """The LossSpec, or that of any injected module, of what a config has under a key; None if there is nothing.
 
     Args:
-        patches (Patches): undoes it.
-        cls (type): the class.
-        schema (SchemaDict): its entry in PaddleDetection's registry.
-        use (Callable): ``use(instance, options)`` lets a new instance compute varifocal loss with these options.
-        selected (Callable): ``selected(instance)``, whether PaddleDetection's own keys select varifocal loss for the
-            instance.
+        path (str): the key, such as "PPYOLOEHead.loss".
+        value: what the config has there.
+
+    Raises:
+        ConfigError: nothing of that name is registered, or it does not take the options.
     """
-    if "loss" in schema.schema:
-        return
-    accept_key(patches, schema)
-    patches.set(schema, "inject", [*schema.inject, "loss"])
-    init = cls.__init__
-
-    @functools.wraps(init)
-    def __init__(self, *args, loss=None, **kwargs):
-        init(self, *args, **kwargs)
-        if loss is None and selected(self):
-            loss = _top_level_loss()
-        if loss is not None:
-            use(self, _formula_of(loss, type(self)))
-
-    patches.set(cls, "__init__", __init__)
+    value = _untagged(value)
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, dict):
+        return None
+    if "name" not in value:
+        raise ConfigError(f"{path}: the mapping has no name, expected {{name: {NAME}, ...}}")
+    spec = LossSpec(path, str(value["name"]), {key: option for key, option in value.items() if key != "name"})
+    _check(spec)
+    if spec.name == NAME:
+        read_block()
+    return spec
 
 
-def _top_level_loss():
-    from ppdet.core.workspace import create
+def read_loss(path, value, accepted=None):
+    """As :func:`read`, of a key that is for a loss alone; ``accepted``: the names of those that can go there, if not
+    any.
 
-    return create(NAME)
+    Raises:
+        ConfigError: also if there is anything else.
+    """
+    spec = read(path, value)
+    if (spec is None and value is not None) or (spec is not None and spec.name not in (accepted or [spec.name])):
+        got = type(value).__name__ if spec is None else spec.name
+        expected = " or ".join(accepted or [NAME])
+        raise ConfigError(f"{path}: got a {got}, expected {expected}, by name or as a mapping with that name")
+    return spec
 
 
-def _formula_of(loss, cls):
-    if not isinstance(loss, VarifocalLoss):
-        raise ConfigError(
-            f"{cls.__name__}.loss: got a {type(loss).__name__}, expected {NAME}, by name or as a mapping with that name"
-        )
-    return {option: getattr(loss, option) for option in _FORMULA}
+def read_block():
+    """The LossSpec of the top-level block ``VarifocalLoss``.
+
+    Raises:
+        ConfigError: its options are wrong.
+    """
+    spec = LossSpec(NAME, NAME, _block_options(NAME))
+    _check(spec)
+    return spec
+
+
+def is_registered(name):
+    """Whether a config can name it: a registered class, or an object that a YAML tag of the top level made."""
+    from ppdet.core.workspace import global_config
+
+    return hasattr(global_config.get(name), "__dict__")
+
+
+def hint(word, known):
+    """ "; did you mean '...'?", or nothing."""
+    lowered = {candidate.lower(): candidate for candidate in known if isinstance(candidate, str)}
+    close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return f"; did you mean {lowered[close[0]]!r}?" if close else ""
+
+
+def _check(spec):
+    from ppdet.core.workspace import SchemaDict, global_config
+
+    known = {
+        name for name, value in global_config.items() if isinstance(value, SchemaDict) or hasattr(value, "__dict__")
+    }
+    if spec.name not in known:
+        raise ConfigError(f"{spec.path}: there is no {spec.name!r}{hint(spec.name, known)}")
+    schema = global_config[spec.name]
+    if getattr(schema, "strict", False):
+        for option in sorted(set(spec.options) - set(schema.schema)):
+            raise ConfigError(f"{spec.path}.{option}: {spec.name} has no such option{hint(option, schema.schema)}")
+    if spec.name == NAME:
+        try:
+            VarifocalLoss(**spec.options)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{spec.path}: {error}") from error
+
+
+def _block_options(name):
+    from ppdet.core.workspace import SchemaDict, global_config
+
+    block = global_config[name]
+    if isinstance(block, SchemaDict):
+        return dict(block)
+    return {key: option for key, option in (_untagged(block) or {}).items() if key != "name"}
+
+
+def _untagged(value):
+    """An object that the tag ``!VarifocalLoss`` made, as a mapping; it may be PaddleDetection's. Else the value."""
+    if type(value).__name__ != NAME:
+        return value
+    return {"name": NAME, **{option: getattr(value, option) for option in ("use_sigmoid", "reduction", *_FORMULA)}}

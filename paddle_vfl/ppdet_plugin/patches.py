@@ -21,8 +21,12 @@ class Patches:
 
     def set_item(self, mapping, key, value):
         """``mapping[key] = value``."""
-        old = mapping.get(key, _ABSENT)
+        self.keep_item(mapping, key)
         mapping[key] = value
+
+    def keep_item(self, mapping, key):
+        """Put back what ``mapping[key]`` is now, whoever changes it."""
+        old = mapping.get(key, _ABSENT)
         self.on_undo(lambda: mapping.pop(key, None) if old is _ABSENT else mapping.__setitem__(key, old))
 
     def set_name(self, name, old, new):

@@ -7,7 +7,8 @@ import paddle
 
 from .._ops import extension
 from .._version import __version__
-from . import functions, loss_class, static_methods, version_fixes
+from . import loss_key, version_fixes
+from .call_sites import switch_call_sites
 from .config_check import check_module
 from .patches import Patches
 
@@ -26,7 +27,7 @@ class Status(dict):
             return "paddle_vfl is not enabled: PaddleDetection uses its own varifocal loss"
         rows = [("fused", site) for site in self["switched"]] + [("left alone", site) for site in self["left_alone"]]
         rows += [("fix", name) for name in self["fixes"]]
-        return "\n".join(f"{kind:<12}{name}" for kind, name in rows)
+        return "\n".join(f"{state:<12}{name}" for state, name in rows)
 
 
 _OFF = {"enabled": False, "switched": [], "left_alone": [], "fixes": []}
@@ -98,21 +99,17 @@ def _switch(fixes):
     modules = {}
     for name, schema in sorted(registered.items()):
         cls = getattr(schema.pymodule, name, None)
-        if isinstance(cls, type) and name != loss_class.NAME:
+        if isinstance(cls, type) and name != loss_key.NAME:
             modules[cls] = schema
-    switched, strange = [], []
-    for switch in (loss_class.switch_loss_class, static_methods.switch_static_methods, functions.switch_functions):
-        sites, others = switch(_patches, modules)
-        switched += sites
-        strange += others
-    new = [site for site in switched if site not in _status["switched"]]
-    new_strange = [site for site in strange if site not in _status["left_alone"]]
-    _status = Status(enabled=True, switched=switched, left_alone=strange, fixes=fixes)
+    switched, left_alone = switch_call_sites(_patches, modules)
+    new = [place for place in switched if place not in _status["switched"]]
+    strange = [place for place in left_alone if place not in _status["left_alone"]]
+    _status = Status(enabled=True, switched=switched, left_alone=left_alone, fixes=fixes)
     _modules_seen = len(registered)
     if new:
         logger.info("paddle_vfl %s: fused varifocal loss in %s", __version__, ", ".join(new))
-    if new_strange:
-        logger.warning("paddle_vfl: left alone, because they do not look as expected: %s", ", ".join(new_strange))
+    if strange:
+        logger.warning("paddle_vfl: left alone, because they do not look as expected: %s", ", ".join(strange))
 
 
 def _checked(create):
@@ -126,16 +123,10 @@ def _checked(create):
 
         name = cls_or_name if isinstance(cls_or_name, str) else getattr(cls_or_name, "__name__", None)
         config = global_config.get(name)
-        registered = get_registered_modules()
-        if len(registered) != _modules_seen:
+        if len(get_registered_modules()) != _modules_seen:
             _switch(_status["fixes"])
-        loss_class.adopt_top_level_tag(global_config)
         if isinstance(config, SchemaDict):
-            objects = {
-                key: value for key, value in global_config.items() if key in registered or hasattr(value, "__dict__")
-            }
-            check_module(name, config, objects, set(global_config) - set(objects))
-            loss_class.adopt_loss_key(getattr(config.pymodule, name), config)
+            check_module(name, config, [key for key in global_config if not loss_key.is_registered(key)])
         return create(cls_or_name, **kwargs)
 
     return checked_create

@@ -282,7 +282,7 @@ def test_enable_cleans_up_after_a_failure(monkeypatch):
     before = snapshot()
     from paddle_vfl.ppdet_plugin import switch
 
-    monkeypatch.setattr(switch.static_methods, "switch_static_methods", lambda patches, modules: 1 / 0)
+    monkeypatch.setattr(switch, "switch_call_sites", lambda patches, modules: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         paddle_vfl.enable()
     assert snapshot() == before and not paddle_vfl.status()["enabled"]

@@ -112,6 +112,17 @@ def test_without_any_key_the_static_method_has_ppdets_numbers():
     assert not make("PPYOLOEHead", **HEAD, use_varifocal_loss=False).use_varifocal_loss
 
 
+PICO_FEATURES = {
+    "name": "PicoFeat",
+    "feat_in": 8,
+    "feat_out": 8,
+    "num_convs": 1,
+    "norm_type": "bn",
+    "share_cls_reg": True,
+}
+FCOS_FEATURES = {"name": "FCOSFeat", "feat_in": 8, "feat_out": 8, "num_convs": 1, "norm_type": "gn"}
+
+
 @pytest.mark.parametrize(
     "name, use_sigmoid",
     [("PicoHead", True), ("PicoHeadV2", False), ("OTAVFLHead", True), ("OTAHead", True), ("GFLHead", True)],
@@ -119,16 +130,7 @@ def test_without_any_key_the_static_method_has_ppdets_numbers():
 @pytest.mark.parametrize("loss", ["VarifocalLoss", {"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5}])
 def test_heads_with_loss_class_take_loss_as_its_other_name(name, use_sigmoid, loss):
     """PicoHeadV2 hands over probabilities: there it implies use_sigmoid: false."""
-    features = {
-        "name": "PicoFeat",
-        "feat_in": 8,
-        "feat_out": 8,
-        "num_convs": 1,
-        "norm_type": "bn",
-        "share_cls_reg": True,
-    }
-    if not name.startswith("Pico"):
-        features = {"name": "FCOSFeat", "feat_in": 8, "feat_out": 8, "num_convs": 1, "norm_type": "gn"}
+    features = PICO_FEATURES if name.startswith("Pico") else FCOS_FEATURES
     options = {"conv_feat": features, "fpn_stride": [8, 16, 32], "feat_in_chan": 8, "reg_max": 3, "loss": loss}
     head = make(name, **options)
     layer = head.loss_vfl if hasattr(head, "loss_vfl") else head.loss_qfl
@@ -148,9 +150,66 @@ def test_loss_goes_before_loss_class():
     assert head.loss_vfl.gamma == 1.0 and head.loss_vfl.use_sigmoid
 
 
+GFL = {"conv_feat": FCOS_FEATURES, "fpn_stride": [8, 16, 32], "reg_max": 3}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GFLHead: {loss_class: !VarifocalLoss {alpha: 0.5}}",
+        "GFLHead: {loss: !VarifocalLoss {alpha: 0.5}}",
+        "VarifocalLoss: !VarifocalLoss {alpha: 0.5}\nGFLHead: {loss_class: VarifocalLoss}",
+        "VarifocalLoss: !VarifocalLoss {alpha: 0.3}\nGFLHead: {loss_class: {name: VarifocalLoss, alpha: 0.5}}",
+    ],
+)
+@pytest.mark.parametrize("line_first", [True, False])
+def test_loss_class_may_be_a_tag(text, line_first):
+    """PaddleDetection cannot make a head from the first of them, nor read the last."""
+    line = "paddle_vfl: !!python/object/apply:paddle_vfl.enable []"
+    config = yaml.load("\n".join([line, text] if line_first else [text, line]), Loader=yaml.Loader)
+    from ppdet.core.workspace import create, merge_config
+
+    merge_config(config)
+    merge_config({"GFLHead": GFL})
+    layer = create("GFLHead").loss_qfl
+    assert type(layer) is paddle_vfl.VarifocalLoss and layer.alpha == 0.5
+
+
+@pytest.mark.parametrize("key", ["loss", "loss_class"])
+def test_the_config_stays_as_it_was(key):
+    """What a head says of its loss does not become the top-level block's, from which others would take it."""
+    from ppdet.core.workspace import global_config
+
+    make("GFLHead", block={"gamma": 1.0}, **GFL)
+    said = {"name": "VarifocalLoss", "alpha": 0.5}
+    before = dict(global_config["VarifocalLoss"])
+    layer = make("GFLHead", **{**GFL, key: dict(said)}).loss_qfl
+    assert (layer.alpha, layer.gamma) == (0.5, 1.0)
+    assert dict(global_config["VarifocalLoss"]) == before and global_config["GFLHead"][key] == said
+
+
+def test_other_losses_go_to_loss_class_too():
+    layer = make("GFLHead", **GFL, loss={"name": "QualityFocalLoss", "beta": 1.5}).loss_qfl
+    assert type(layer).__name__ == "QualityFocalLoss" and layer.beta == 1.5
+    from ppdet.core.workspace import global_config
+
+    assert "beta" not in global_config["QualityFocalLoss"]
+
+
+def test_a_head_made_in_python_takes_the_key_too():
+    paddle_vfl.enable()
+    from ppdet.modeling.heads.ppyoloe_head import PPYOLOEHead
+
+    options = {key: value for key, value in HEAD.items() if key != "input_shape"}
+    head = PPYOLOEHead([8] * 3, **options, loss={"name": "VarifocalLoss", "alpha": 0.5})
+    np.testing.assert_allclose(loss_of(head), expected(alpha=0.5), rtol=1e-6)
+    with pytest.raises(ValueError, match="PPYOLOEHead.loss: got a L1Loss, expected VarifocalLoss, by name"):
+        PPYOLOEHead([8] * 3, **options, loss=paddle.nn.L1Loss())
+
+
 def simota_cost(monkeypatch, **options):
     """The options with which the cost matrix of an assigner is computed."""
-    from paddle_vfl.ppdet_plugin import functions
+    from paddle_vfl.ppdet_plugin.call_sites import function
 
     assigner = make("SimOTAAssigner", num_classes=3, **options)
     seen = {}
@@ -159,7 +218,7 @@ def simota_cost(monkeypatch, **options):
         seen.update(options)
         return paddle.zeros([pred.shape[0]])
 
-    monkeypatch.setattr(functions, "fused", record)
+    monkeypatch.setattr(function, "varifocal_loss", record)
     boxes = paddle.to_tensor([[0.0, 0.0, 16.0, 16.0], [8.0, 8.0, 24.0, 24.0]])
     centers = paddle.to_tensor([[8.0, 8.0, 8.0, 8.0], [16.0, 16.0, 8.0, 8.0]])
     assigner(paddle.to_tensor([[0.2, 0.7, 0.1], [0.3, 0.3, 0.3]]), centers, boxes, boxes[:1], paddle.to_tensor([[1]]))

@@ -4,30 +4,30 @@ import inspect
 
 import paddle
 
-from .. import reference
+from ... import reference
 
 __all__ = ["computes_the_same"]
 
 _PROBABILITIES = [[[0.1, 0.9, 0.4], [0.6, 0.2, 0.7]]]
 _SCORES = [[[0.0, 0.8, 0.0], [0.0, 0.0, 0.3]]]
 # (predictions, scores, labels) of shape (1, 2, 3) -> arguments of the function, and what it should make of them
-_FORMS = {
-    "probabilities": lambda p, x, q, y: (
+_INPUTS = {
+    "probabilities and mask": lambda p, x, q, y: (
         (p, q, y),
         reference.varifocal_loss(p, q, y, use_sigmoid=False, reduction="sum"),
     ),
-    "logits": lambda p, x, q, y: ((x, q, y), reference.varifocal_loss(x, q, y, reduction="row").mean(1).sum()),
+    "logits and mask": lambda p, x, q, y: ((x, q, y), reference.varifocal_loss(x, q, y, reduction="row").mean(1).sum()),
     "scores": lambda p, x, q, y: ((x[0], q[0]), reference.varifocal_loss(x[0], q[0])),
 }
 
 
-def computes_the_same(theirs, ours, form):
+def computes_the_same(theirs, ours, inputs):
     """Whether ``theirs`` takes the first parameters of ``ours``, with the same defaults, and computes varifocal loss.
 
     Args:
         theirs, ours (Callable): the functions.
-        form (str): what they take: "probabilities" or "logits", with scores and labels, of shape (N, L, C); or
-            "scores", logits and scores of shape (N, C).
+        inputs (str): what they take: "probabilities and mask" or "logits and mask", with scores, of shape (N, L, C);
+            or "scores", logits and scores of shape (N, C).
     """
     parameters = [[(p.name, p.default) for p in inspect.signature(f).parameters.values()] for f in (theirs, ours)]
     if parameters[0] != parameters[1][: len(parameters[0])]:
@@ -38,7 +38,7 @@ def computes_the_same(theirs, ours, form):
         with paddle.no_grad():
             # in the CPU's memory: whoever switches the loss may not have chosen a device yet
             p, q = (paddle.to_tensor(v, dtype="float32", place=paddle.CPUPlace()) for v in (_PROBABILITIES, _SCORES))
-            args, expected = _FORMS[form](p, paddle.log(p / (1 - p)), q, (q > 0).cast("float32"))
+            args, expected = _INPUTS[inputs](p, paddle.log(p / (1 - p)), q, (q > 0).cast("float32"))
             actual = theirs(*args)
         return actual.shape == expected.shape and bool(paddle.allclose(actual, expected, rtol=1e-4))
     except Exception:  # whatever it is, it is not what is replaced here

@@ -1,0 +1,100 @@
+"""One mechanism for every kind of call site: find the places, check each by value, install, and apply what the config
+says."""
+
+import dataclasses
+import functools
+import inspect
+from typing import Any, Optional
+
+from .. import loss_key
+
+__all__ = ["CallSite", "Place", "loss_of", "switch_site"]
+
+_ATTRIBUTE = "_paddle_vfl_loss"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One place: its name, for people; the registered class that takes the key ``loss`` there, if one does; and
+    whatever the call site wants to know of it."""
+
+    name: str
+    cls: Optional[type] = None
+    target: Any = None
+
+
+class CallSite:
+    """A kind of place. A subclass says how it is found, and how a class there reaches the loss.
+
+    ``accepted``: names of the losses that a class there takes under the key ``loss``, None for any.
+    """
+
+    accepted: Optional[tuple] = (loss_key.NAME,)
+
+    def find(self, modules):
+        """The Places among the registered classes {class: SchemaDict}."""
+        raise NotImplementedError
+
+    def fits(self, place):
+        """Whether it is what the fused loss takes the place of, checked by its signature and by its values."""
+        raise NotImplementedError
+
+    def install(self, patches, place):
+        """Put the fused loss there."""
+
+    def arguments(self, cls, arguments, loss):
+        """Change the constructor's arguments, a dict by name, before an instance is made. ``loss`` may be None."""
+
+    def selected(self, instance):
+        """Whether PaddleDetection's own keys select varifocal loss for a new instance."""
+        return False
+
+    def apply(self, instance, loss):
+        """Let a new instance compute the loss of a LossSpec."""
+
+
+def switch_site(site, patches, modules):
+    """[(name of the place, whether it was switched)] of all places of one kind."""
+    result = []
+    for place in list(site.find(modules)):
+        fits = site.fits(place)
+        if fits:
+            site.install(patches, place)
+            if place.cls is not None:
+                _accept_loss(site, patches, place.cls, modules[place.cls])
+        result.append((place.name, fits))
+    return result
+
+
+def loss_of(instance):
+    """The LossSpec that was applied to an instance, or None."""
+    return vars(instance).get(_ATTRIBUTE)
+
+
+def _accept_loss(site, patches, cls, schema):
+    """Let the config and the constructor of a class take ``loss``."""
+    if "loss" in schema.schema:
+        return
+    from ppdet.core.config.schema import SchemaValue
+
+    key = SchemaValue("loss", "VarifocalLoss: a name, or a mapping with name, alpha, gamma, ...")
+    key.set_default(None)
+    patches.set_item(schema.schema, "loss", key)
+    patches.on_undo(lambda: schema.pop("loss", None))
+    init = cls.__init__
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def __init__(self, *args, loss=None, **kwargs):
+        spec = loss_key.read_loss(f"{type(self).__name__}.loss", loss, site.accepted)
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        site.arguments(type(self), bound.arguments, spec)
+        init(*bound.args, **bound.kwargs)
+        if spec is None and site.selected(self):
+            spec = loss_key.read_block()
+        if spec is not None:
+            setattr(self, _ATTRIBUTE, spec)
+            site.apply(self, spec)
+
+    patches.set(cls, "__init__", __init__)
