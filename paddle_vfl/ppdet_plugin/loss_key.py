@@ -11,7 +11,7 @@ import functools
 from ..losses import VarifocalLoss
 from .errors import ConfigError
 
-__all__ = ["NAME", "LossSpec", "hint", "is_registered", "read", "read_block", "read_loss"]
+__all__ = ["NAME", "LossSpec", "formula_of", "hint", "is_registered", "read", "read_block", "read_loss"]
 
 NAME = "VarifocalLoss"
 _FORMULA = ("alpha", "gamma", "iou_weighted", "loss_weight")
@@ -45,9 +45,13 @@ class LossSpec:
 
     @functools.cached_property
     def formula(self):
-        """{option: value} of VarifocalLoss but for ``use_sigmoid`` and ``reduction``, which are a module's own."""
-        layer = self.layer()
-        return {option: getattr(layer, option) for option in _FORMULA}
+        """As :func:`formula_of` its layer."""
+        return formula_of(self.layer())
+
+
+def formula_of(layer):
+    """{option: value} of a VarifocalLoss but for ``use_sigmoid`` and ``reduction``, which are a module's own."""
+    return {option: getattr(layer, option) for option in _FORMULA}
 
 
 def read(path, value):
@@ -146,4 +150,8 @@ def _untagged(value):
     """An object that the tag ``!VarifocalLoss`` made, as a mapping; it may be PaddleDetection's. Else the value."""
     if type(value).__name__ != NAME:
         return value
-    return {"name": NAME, **{option: getattr(value, option) for option in ("use_sigmoid", "reduction", *_FORMULA)}}
+    return {
+        "name": NAME,
+        **{option: getattr(value, option) for option in ("use_sigmoid", "reduction")},
+        **formula_of(value),
+    }

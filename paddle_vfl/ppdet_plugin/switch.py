@@ -1,20 +1,19 @@
 """enable, disable and status."""
 
 import functools
-import logging
 
 import paddle
 
 from .._ops import extension
 from .._version import __version__
 from . import loss_key, version_fixes
+from .announce import announce, logger, make_visible
 from .call_sites import switch_call_sites
 from .config_check import check_module
 from .patches import Patches
 
 __all__ = ["Status", "disable", "enable", "prepare_import", "status"]
 
-logger = logging.getLogger("paddle_vfl")
 _patches = Patches()
 
 
@@ -33,6 +32,7 @@ class Status(dict):
 _OFF = {"enabled": False, "switched": [], "left_alone": [], "fixes": []}
 _status = Status(_OFF)
 _modules_seen = 0
+_making = 0  # modules that are being made now, one for another
 
 
 def enable():
@@ -50,6 +50,7 @@ def enable():
     """
     if _status["enabled"]:
         return __version__
+    make_visible()
     try:
         fixes = version_fixes.apply_before_import(_patches)
         _import_ppdet()
@@ -107,7 +108,7 @@ def _switch(fixes):
     _status = Status(enabled=True, switched=switched, left_alone=left_alone, fixes=fixes)
     _modules_seen = len(registered)
     if new:
-        logger.info("paddle_vfl %s: fused varifocal loss in %s", __version__, ", ".join(new))
+        logger.debug("paddle_vfl %s: fused varifocal loss in %s", __version__, ", ".join(new))
     if strange:
         logger.warning("paddle_vfl: left alone, because they do not look as expected: %s", ", ".join(strange))
 
@@ -117,6 +118,7 @@ def _checked(create):
 
     @functools.wraps(create)
     def checked_create(cls_or_name, **kwargs):
+        global _making
         if not _status["enabled"]:
             return create(cls_or_name, **kwargs)
         from ppdet.core.workspace import SchemaDict, get_registered_modules, global_config
@@ -127,7 +129,14 @@ def _checked(create):
             _switch(_status["fixes"])
         if isinstance(config, SchemaDict):
             check_module(name, config, [key for key in global_config if not loss_key.is_registered(key)])
-        return create(cls_or_name, **kwargs)
+        _making += 1
+        try:
+            made = create(cls_or_name, **kwargs)
+        finally:
+            _making -= 1
+        if _making == 0 and getattr(made, "__category__", None) == "architecture":
+            announce(made)
+        return made
 
     return checked_create
 

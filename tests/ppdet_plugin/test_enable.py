@@ -147,7 +147,7 @@ def test_a_build_without_cuda_under_a_paddle_with_it_is_warned_of(caplog, monkey
 
 
 def test_the_log_says_once_what_was_switched(caplog):
-    with caplog.at_level("INFO", logger="paddle_vfl"):
+    with caplog.at_level("DEBUG", logger="paddle_vfl"):
         paddle_vfl.enable()
         paddle_vfl.enable()
     assert (

@@ -6,11 +6,13 @@ import functools
 import inspect
 from typing import Any, Optional
 
+from ...losses import VarifocalLoss
 from .. import loss_key
 
-__all__ = ["CallSite", "Place", "loss_of", "switch_site"]
+__all__ = ["CallSite", "Place", "loss_of", "running_formula", "switch_site"]
 
 _ATTRIBUTE = "_paddle_vfl_loss"
+_site_of: dict = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,13 @@ class CallSite:
     def apply(self, instance, loss):
         """Let a new instance compute the loss of a LossSpec."""
 
+    def formula(self, instance):
+        """{option: value} of the varifocal loss that an instance computes, None if it computes another one."""
+        if not self.selected(instance):
+            return None
+        loss = loss_of(instance)
+        return loss_key.formula_of(VarifocalLoss()) if loss is None else loss.formula
+
 
 def switch_site(site, patches, modules):
     """[(name of the place, whether it was switched)] of all places of one kind."""
@@ -69,6 +78,12 @@ def switch_site(site, patches, modules):
 def loss_of(instance):
     """The LossSpec that was applied to an instance, or None."""
     return vars(instance).get(_ATTRIBUTE)
+
+
+def running_formula(instance):
+    """{option: value} of the fused varifocal loss that an instance computes, None if it computes none."""
+    site = next((_site_of[cls] for cls in type(instance).__mro__ if cls in _site_of), None)
+    return None if site is None else site.formula(instance)
 
 
 def _accept_loss(site, patches, cls, schema):
@@ -98,3 +113,4 @@ def _accept_loss(site, patches, cls, schema):
             site.apply(self, spec)
 
     patches.set(cls, "__init__", __init__)
+    patches.set_item(_site_of, cls, site)
