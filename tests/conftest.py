@@ -1,5 +1,6 @@
 """PaddleDetection is the installed one, or the checkout that PPDET_SRC names."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 import paddle_vfl
 from paddle_vfl._ops import extension
 from paddle_vfl.datasets import write_digits
+from paddle_vfl.ppdet_plugin import announce
 
 import paddle
 
@@ -29,6 +31,14 @@ def _defaults():
     yield
     paddle_vfl.set_num_threads(threads)
     extension.set_isa(isa)
+
+
+@pytest.fixture
+def caplog(caplog, monkeypatch):
+    """The log of paddle_vfl too, which does not go on to the root."""
+    announce.make_visible()
+    monkeypatch.setattr(logging.getLogger("paddle_vfl"), "propagate", True)
+    return caplog
 
 
 @pytest.fixture

@@ -29,15 +29,15 @@ def announce(model):
 
 
 def make_visible():
-    """Let the user see the log, as PaddleDetection's own is seen, unless the program has set up its logging."""
-    if logger.hasHandlers():
+    """Let the user see the log on stdout, as PaddleDetection's own, unless the program has set up this logger."""
+    if logger.handlers or logger.level != logging.NOTSET:
         return
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S"))
     handler.addFilter(lambda record: paddle.distributed.get_rank() == 0)
     logger.addHandler(handler)
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # other packages add handlers to the root when they first warn
 
 
 def _text(formula):

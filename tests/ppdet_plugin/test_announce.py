@@ -37,7 +37,7 @@ def test_a_model_says_once_what_it_runs(base, changes, message, config, caplog):
 
 def test_the_line_is_seen_in_an_ordinary_program(config):
     path = config("picodet_digits.yml")
-    code = "import sys; from ppdet.core import workspace as w; w.create(w.load_config(sys.argv[1]).architecture)"
+    code = "import sys, ppdet.core.workspace as w; cfg = w.load_config(sys.argv[1]); w.create(cfg.architecture)"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("paddle_vfl INFO: PicoHeadV2: fused varifocal loss, alpha 0.75, gamma 2.0\n") == 1
