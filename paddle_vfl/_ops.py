@@ -72,7 +72,7 @@ def _eager_or_pir():
 
 
 def _append(pred, target, label, attrs):
-    """Add the operator to a static program of the old kind."""
+    """Add the operator to a static program of the old sort."""
     from paddle.base.layer_helper import LayerHelper
 
     helper = LayerHelper(_OP)

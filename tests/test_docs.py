@@ -69,7 +69,7 @@ RUN_BY = {
     r"make (test|test-paddle26|lint|cuda-check)": ".ci/run",
     r"make fuzz( SECONDS=60)?": ".ci/run",
     # parts of `make test`
-    r"make sanitize|pytest tests/test_properties\.py|\.venv/bin/pytest tests/test_layer\.py|pytest tests/gpu": "tests",
+    r"make sanitize|pytest tests/test_properties\.py|\.venv/bin/pytest tests/losses/test_layer\.py|pytest tests/gpu": "tests",
     r"make demo": "tests/examples/test_digits_demo.py::test_the_demo_with_one_epoch",
     r"pytest tests/\S+ -k \w+( -s)?": "tests/test_docs.py::test_pytest_finds",
     r"pip install (--no-build-isolation (--no-deps )?\.|\"paddlepaddle.*)": README,

@@ -44,8 +44,8 @@ def layer_mean(pred, score, label):
     return LAYER(pred, score)
 
 
-FORMS = [logits_dense, probabilities_masked, pair_rows, elements, layer, layer_mean]
-forms = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+CALLS = [logits_dense, probabilities_masked, pair_rows, elements, layer, layer_mean]
+calls = pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 
 
 @pytest.fixture
@@ -69,24 +69,24 @@ def assert_equal(actual, expected):
     np.testing.assert_allclose(actual[1], expected[1], rtol=1e-6, atol=1e-9)
 
 
-@forms
+@calls
 @pytest.mark.parametrize("full_graph", [True, False], ids=["ast", "sot"])
-def test_to_static(form, full_graph, data):
-    expected = value_and_grad(form, data)
-    assert_equal(value_and_grad(paddle.jit.to_static(form, full_graph=full_graph), data), expected)
+def test_to_static(call, full_graph, data):
+    expected = value_and_grad(call, data)
+    assert_equal(value_and_grad(paddle.jit.to_static(call, full_graph=full_graph), data), expected)
 
 
-@forms
-def test_to_static_with_a_batch_size_that_is_not_known(form, data):
+@calls
+def test_to_static_with_a_batch_size_that_is_not_known(call, data):
     specs = [
         paddle.static.InputSpec([None, CLASSES]),
         paddle.static.InputSpec([None, CLASSES]),
         paddle.static.InputSpec([None], "int64"),
     ]
-    static = paddle.jit.to_static(form, input_spec=specs, full_graph=True)
+    static = paddle.jit.to_static(call, input_spec=specs, full_graph=True)
     for rows in (ROWS, 3):
         part = [array[:rows] for array in data]
-        assert_equal(value_and_grad(static, part), value_and_grad(form, part))
+        assert_equal(value_and_grad(static, part), value_and_grad(call, part))
 
 
 @pytest.fixture
@@ -97,17 +97,17 @@ def static_mode():
 
 
 @pytest.mark.parametrize("shape", [[None, CLASSES], [None, None]], ids=str)
-@forms
-def test_static_program(form, shape, data, request):
+@calls
+def test_static_program(call, shape, data, request):
     sizes = (ROWS, 3)
     parts = [[array[:rows] for array in data] for rows in sizes]
-    expected = [value_and_grad(form, part) for part in parts]
+    expected = [value_and_grad(call, part) for part in parts]
     request.getfixturevalue("static_mode")
     program, startup = paddle.static.Program(), paddle.static.Program()
     with paddle.static.program_guard(program, startup):
         pred, score = (paddle.static.data(name, shape) for name in ("pred", "score"))
         pred.stop_gradient = False
-        loss = form(pred, score, paddle.static.data("label", [None], "int64"))
+        loss = call(pred, score, paddle.static.data("label", [None], "int64"))
         (grad,) = paddle.static.gradients([loss], [pred])
         executor = paddle.static.Executor(paddle.CPUPlace())
         executor.run(startup)
@@ -128,30 +128,30 @@ def layer_of_two(pred, score):
     return LAYER(pred, score)
 
 
-@forms
-def test_recompute(form, data):
-    expected = value_and_grad(lambda pred, *rest: form(pred * 2.0, *rest), data)
+@calls
+def test_recompute(call, data):
+    expected = value_and_grad(lambda pred, *rest: call(pred * 2.0, *rest), data)
     assert_equal(
-        value_and_grad(lambda *args: recompute(lambda pred, *rest: form(pred * 2.0, *rest), *args), data), expected
+        value_and_grad(lambda *args: recompute(lambda pred, *rest: call(pred * 2.0, *rest), *args), data), expected
     )
 
 
-@forms
-def test_no_grad(form, data):
+@calls
+def test_no_grad(call, data):
     with paddle.no_grad():
-        loss = form(paddle.to_tensor(data[0], stop_gradient=False), *map(paddle.to_tensor, data[1:]))
+        loss = call(paddle.to_tensor(data[0], stop_gradient=False), *map(paddle.to_tensor, data[1:]))
     assert loss.stop_gradient
-    np.testing.assert_allclose(float(loss), value_and_grad(form, data)[0], rtol=1e-6)
+    np.testing.assert_allclose(float(loss), value_and_grad(call, data)[0], rtol=1e-6)
 
 
-@forms
-def test_paddle_grad_and_retain_graph(form, data):
+@calls
+def test_paddle_grad_and_retain_graph(call, data):
     """The same gradient twice from one graph, through backward() and paddle.grad, and of a tensor in the middle of the
     graph."""
-    expected = value_and_grad(form, data)[1]
+    expected = value_and_grad(call, data)[1]
     leaf = paddle.to_tensor(data[0], stop_gradient=False)
     pred = leaf * 1.0
-    loss = form(pred, *map(paddle.to_tensor, data[1:]))
+    loss = call(pred, *map(paddle.to_tensor, data[1:]))
     for _ in range(2):
         (grad,) = paddle.grad(loss, pred, retain_graph=True)
         np.testing.assert_allclose(grad.numpy(), expected, rtol=1e-6, atol=1e-9)
@@ -160,13 +160,13 @@ def test_paddle_grad_and_retain_graph(form, data):
     np.testing.assert_allclose(leaf.grad.numpy(), 2 * expected, rtol=1e-6, atol=1e-9)
 
 
-@forms
-def test_gradients_accumulate_over_batches(form, data):
+@calls
+def test_gradients_accumulate_over_batches(call, data):
     pred = paddle.to_tensor(data[0], stop_gradient=False)
     rest = [paddle.to_tensor(array) for array in data[1:]]
-    form(pred, *rest).backward()
+    call(pred, *rest).backward()
     first = pred.grad.numpy().copy()
-    (3.0 * form(pred, *rest)).backward()
+    (3.0 * call(pred, *rest)).backward()
     np.testing.assert_allclose(pred.grad.numpy(), 4.0 * first, rtol=1e-6, atol=1e-9)
 
 

@@ -8,7 +8,7 @@ import paddle_vfl
 
 
 def parameters(node):
-    """[(name, kind, default)] of a function in the stub."""
+    """[(name, "positional" or "keyword", default)] of a function in the stub."""
     args, none = node.args, inspect.Parameter.empty
     defaults = [none] * (len(args.args) - len(args.defaults)) + [ast.literal_eval(d) for d in args.defaults]
     listed = [(a.arg, "positional", d) for a, d in zip(args.args, defaults)]

@@ -66,7 +66,7 @@ def _problem_of(file):
     try:
         with Image.open(file) as image:
             image.verify()
-    except Exception as error:  # PIL raises many kinds for damaged files
+    except Exception as error:  # PIL raises many exceptions for damaged files
         return " ".join(str(error).split())
     return None
 

@@ -85,7 +85,7 @@ def _is_before(epoch, line):
 
 
 def read_history(path):
-    """(steps, evaluations): the two kinds of records of a ``history.jsonl``."""
+    """(steps, evaluations): the records of a ``history.jsonl``."""
     with open(path) as file:
         records = [json.loads(line) for line in file]
     return [r for r in records if "losses" in r], [r for r in records if "eval" in r]

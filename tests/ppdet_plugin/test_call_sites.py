@@ -41,12 +41,12 @@ SITES["DETRLoss, normalizer"] = (
 )
 
 
-def inputs(kind, rng, logits):
+def inputs(values, rng, logits):
     """(predictions, scores, 0/1 labels) of shape (2, 60, 10), float64."""
     shape = (2, 60, 10)
     label = (rng.random(shape) < 0.1).astype(float)
     score = rng.random(shape) * label
-    if kind == "random":
+    if values == "random":
         x = rng.normal(0, 3, shape)
         return (x if logits else 1 / (1 + np.exp(-x))), score, label
     # no logit of 0: Paddle's gradient of the cross entropy is wrong there, -q - 1/2
@@ -55,12 +55,12 @@ def inputs(kind, rng, logits):
 
 
 @pytest.mark.parametrize("dtype, rtol", [("float32", 1e-5), ("float64", 1e-10)])
-@pytest.mark.parametrize("kind", ["random", "extreme"])
+@pytest.mark.parametrize("values", ["random", "extreme"])
 @pytest.mark.parametrize("site", SITES)
-def test_equals_ppdets_function(site, kind, dtype, rtol, rng, op_calls):
+def test_equals_ppdets_function(site, values, dtype, rtol, rng, op_calls):
     get, logits, options = SITES[site]
-    x, score, label = inputs(kind, rng, logits)
-    if kind == "extreme" and logits:
+    x, score, label = inputs(values, rng, logits)
+    if values == "extreme" and logits:
         rtol = max(rtol, 1e-6)  # PaddleDetection's sigmoid is 0 below -40, ours is not
     masked = "label" in inspect.signature(get()).parameters
     results = []

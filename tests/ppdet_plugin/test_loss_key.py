@@ -54,7 +54,7 @@ def head_options(name):
 
 @pytest.mark.parametrize("name", static_method_heads())
 @pytest.mark.parametrize(
-    "form, options",
+    "said, options",
     [
         ("name", {}),
         ("mapping", {}),
@@ -64,24 +64,24 @@ def head_options(name):
         ("block and native key", OPTIONS),
     ],
 )
-def test_heads_with_the_static_method(name, form, options):
+def test_heads_with_the_static_method(name, said, options):
     """The result shows that the options arrived."""
     loss = {
         "name": "VarifocalLoss",
         "mapping": {"name": "VarifocalLoss", **options},
         "block and name": "VarifocalLoss",
-    }.get(form)
-    if form == "tag":
+    }.get(said)
+    if said == "tag":
         loss = paddle_vfl.VarifocalLoss(**options)
     from ppdet.core.workspace import global_config
 
     # some of PaddleYOLO's heads have no switch: they always compute it
     native = (
-        {"use_varifocal_loss": form == "block and native key"}
+        {"use_varifocal_loss": said == "block and native key"}
         if "use_varifocal_loss" in global_config[name].schema
         else {}
     )
-    head = make(name, block=options if "block" in form else None, **head_options(name), **native, loss=loss)
+    head = make(name, block=options if "block" in said else None, **head_options(name), **native, loss=loss)
     assert not native or head.use_varifocal_loss
     np.testing.assert_allclose(loss_of(head), expected(**options), rtol=1e-6)
 
@@ -250,12 +250,12 @@ DETR = {"num_classes": 3, "matcher": None}
 
 @pytest.mark.skipif(not detr_losses(), reason="this PaddleDetection has no varifocal loss in DETRLoss")
 @pytest.mark.parametrize("name", detr_losses() or ["none"])
-@pytest.mark.parametrize("form", ["nothing", "mapping", "block and name", "block and native key"])
-def test_detr_losses(name, form):
-    options = {} if form == "nothing" else OPTIONS
-    loss = {"mapping": {"name": "VarifocalLoss", **options}, "block and name": "VarifocalLoss"}.get(form)
-    native = {"use_vfl": form in ("nothing", "block and native key")}
-    detr = make(name, block=options if "block" in form else None, **DETR, use_focal_loss=True, **native, loss=loss)
+@pytest.mark.parametrize("said", ["nothing", "mapping", "block and name", "block and native key"])
+def test_detr_losses(name, said):
+    options = {} if said == "nothing" else OPTIONS
+    loss = {"mapping": {"name": "VarifocalLoss", **options}, "block and name": "VarifocalLoss"}.get(said)
+    native = {"use_vfl": said in ("nothing", "block and native key")}
+    detr = make(name, block=options if "block" in said else None, **DETR, use_focal_loss=True, **native, loss=loss)
     assert detr.use_vfl
     logits = paddle.to_tensor(PREDICTIONS)
     # one box of class 1, matched with query 0, with an IoU of 0.8

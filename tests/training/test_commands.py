@@ -98,7 +98,7 @@ def test_a_data_set_of_ones_own(config, digits, tmp_path):
         (own / "pictures" / image.name).write_bytes(image.read_bytes())
     names = {"dataset_dir": own, "image_dir": "pictures", "anno_path": "labels.json"}
     options = ["num_classes=2", "epoch=1"] + [
-        f"{kind}Dataset.{key}={value}" for kind in ("Train", "Eval") for key, value in names.items()
+        f"{part}Dataset.{key}={value}" for part in ("Train", "Eval") for key, value in names.items()
     ]
     trainer = training.train(str(config("ppyoloe_plus_digits.yml")), options, evaluate=True)
     assert trainer.model.yolo_head.num_classes == 2

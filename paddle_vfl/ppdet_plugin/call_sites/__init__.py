@@ -1,4 +1,4 @@
-"""The places at which PaddleDetection computes varifocal loss, a file for each kind of place.
+"""The places at which PaddleDetection computes varifocal loss, a file for each way of reaching the loss.
 
 CONTRIBUTING.md shows how to add one.
 """

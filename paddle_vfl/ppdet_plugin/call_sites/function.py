@@ -89,7 +89,7 @@ class Function(CallSite):
 
     def apply(self, instance, loss):
         if not getattr(instance, "use_focal_loss", True):
-            raise ConfigError(f"{loss.path}: VarifocalLoss needs use_focal_loss: true, the sigmoid form of the loss")
+            raise ConfigError(f"{loss.path}: VarifocalLoss needs use_focal_loss: true, the sigmoid loss")
         instance.use_vfl = True
 
 

@@ -1,4 +1,4 @@
-"""One mechanism for every kind of call site: find the places, check each by value, install, and apply what the config
+"""One mechanism for all call sites: find the places, check each by value, install, and apply what the config
 says."""
 
 import dataclasses
@@ -26,7 +26,7 @@ class Place:
 
 
 class CallSite:
-    """A kind of place. A subclass says how it is found, and how a class there reaches the loss.
+    """Places that are alike. A subclass says how it is found, and how a class there reaches the loss.
 
     ``accepted``: names of the losses that a class there takes under the key ``loss``, None for any.
     """
@@ -63,7 +63,7 @@ class CallSite:
 
 
 def switch_site(site, patches, modules):
-    """[(name of the place, whether it was switched)] of all places of one kind."""
+    """[(name of the place, whether it was switched)] of all places of a call site."""
     result = []
     for place in list(site.find(modules)):
         fits = site.fits(place)

@@ -1,7 +1,6 @@
 """The function: values, gradients, dtypes, shapes and messages."""
 
 import itertools
-import sys
 
 import numpy as np
 import oracle
@@ -10,8 +9,9 @@ import pytest
 
 import paddle_vfl
 from paddle_vfl import reference, varifocal_loss
+from paddle_vfl.losses import varifocal
 
-FORMS = [dict(use_sigmoid=s, iou_weighted=w) for s, w in itertools.product([True, False], [True, False])]
+FORMULAS = [dict(use_sigmoid=s, iou_weighted=w) for s, w in itertools.product([True, False], [True, False])]
 GAMMAS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.7]
 
 
@@ -34,38 +34,38 @@ def run(x, q, y=None, dtype="float32", reduction="none", upstream=None, **option
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("gamma", GAMMAS)
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_float64_equals_the_formula(rng, isa, form, gamma, masked):
-    x, q, y = make(rng, (37, 11), form["use_sigmoid"])
+@pytest.mark.parametrize("formula", FORMULAS, ids=str)
+def test_float64_equals_the_formula(rng, isa, formula, gamma, masked):
+    x, q, y = make(rng, (37, 11), formula["use_sigmoid"])
     y = y if masked else None
-    loss, grad = run(x, q, y, "float64", alpha=0.3, gamma=gamma, **form)
-    expected_loss, expected_grad = oracle.loss_and_grad(x, q, y, alpha=0.3, gamma=gamma, **form)
+    loss, grad = run(x, q, y, "float64", alpha=0.3, gamma=gamma, **formula)
+    expected_loss, expected_grad = oracle.loss_and_grad(x, q, y, alpha=0.3, gamma=gamma, **formula)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-13)
     np.testing.assert_allclose(grad, expected_grad, rtol=1e-12, atol=1e-16)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("gamma", GAMMAS)
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_float32_equals_the_formula(rng, isa, form, gamma, masked):
-    x, q, y = make(rng, (300, 80), form["use_sigmoid"])
+@pytest.mark.parametrize("formula", FORMULAS, ids=str)
+def test_float32_equals_the_formula(rng, isa, formula, gamma, masked):
+    x, q, y = make(rng, (300, 80), formula["use_sigmoid"])
     x, q, y = np.float32(x), np.float32(q), (np.float32(y) if masked else None)
-    loss, grad = run(x, q, y, alpha=0.3, gamma=gamma, **form)
-    expected_loss, expected_grad = oracle.loss_and_grad(x, q, y, alpha=0.3, gamma=gamma, **form)
+    loss, grad = run(x, q, y, alpha=0.3, gamma=gamma, **formula)
+    expected_loss, expected_grad = oracle.loss_and_grad(x, q, y, alpha=0.3, gamma=gamma, **formula)
     # p - q cancels near p = q, where no float32 sigmoid can do better: hence the absolute tolerance
     np.testing.assert_allclose(loss, expected_loss, rtol=5e-6, atol=1e-7)
     np.testing.assert_allclose(grad, expected_grad, rtol=1e-5, atol=3e-7 * np.abs(expected_grad).max())
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_equals_the_composed_reference(rng, form, masked):
-    x, q, y = make(rng, (50, 80), form["use_sigmoid"])
+@pytest.mark.parametrize("formula", FORMULAS, ids=str)
+def test_equals_the_composed_reference(rng, formula, masked):
+    x, q, y = make(rng, (50, 80), formula["use_sigmoid"])
     results = []
     for function in (varifocal_loss, reference.varifocal_loss):
         pred = paddle.to_tensor(x, dtype="float64", stop_gradient=False)
         loss = function(
-            pred, paddle.to_tensor(q), paddle.to_tensor(y) if masked else None, gamma=1.5, reduction="row", **form
+            pred, paddle.to_tensor(q), paddle.to_tensor(y) if masked else None, gamma=1.5, reduction="row", **formula
         )
         (loss * paddle.arange(50).astype("float64")).sum().backward()
         results.append((loss.numpy(), pred.grad.numpy()))
@@ -106,31 +106,31 @@ def test_masks_of_any_dtype(rng, dtype):
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("gamma", [0.5, 2.0, 2.5])
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_gradient_equals_finite_differences(rng, form, gamma, masked):
+@pytest.mark.parametrize("formula", FORMULAS, ids=str)
+def test_gradient_equals_finite_differences(rng, formula, gamma, masked):
     """4,000 random elements in float64, of which the fused operator computes value and gradient by different code."""
-    x, q, y = make(rng, (50, 80), form["use_sigmoid"], positives=0.5)
-    x = x if form["use_sigmoid"] else x.clip(1e-3, 1 - 1e-3)
+    x, q, y = make(rng, (50, 80), formula["use_sigmoid"], positives=0.5)
+    x = x if formula["use_sigmoid"] else x.clip(1e-3, 1 - 1e-3)
     y = y if masked else None
-    options = dict(gamma=gamma, **form)
+    options = dict(gamma=gamma, **formula)
     _, grad = run(x, q, y, "float64", **options)
     step = 1e-6
     up, down = (run(x + s, q, y, "float64", **options)[0] for s in (step, -step))
     # within a step of p = q, |p - q|^gamma is not smooth
-    p = 1 / (1 + np.exp(-x)) if form["use_sigmoid"] else x
+    p = 1 / (1 + np.exp(-x)) if formula["use_sigmoid"] else x
     smooth = np.abs(p - q) > 1e-4
     np.testing.assert_allclose(grad[smooth], ((up - down) / (2 * step))[smooth], rtol=2e-5, atol=2e-8)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float16", 1e-3), ("bfloat16", 8e-3)])
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_half_precision_is_computed_in_float32(rng, isa, form, dtype, tolerance):
-    x, q, _ = make(rng, (64, 80), form["use_sigmoid"])
+@pytest.mark.parametrize("formula", FORMULAS, ids=str)
+def test_half_precision_is_computed_in_float32(rng, isa, formula, dtype, tolerance):
+    x, q, _ = make(rng, (64, 80), formula["use_sigmoid"])
     x, q = (paddle.to_tensor(t).astype(dtype).astype("float64").numpy() for t in (x, q))
-    loss, grad = run(x, q, dtype=dtype, **form)
-    expected_loss, expected_grad = oracle.loss_and_grad(x, q, **form)
+    loss, grad = run(x, q, dtype=dtype, **formula)
+    expected_loss, expected_grad = oracle.loss_and_grad(x, q, **formula)
     assert (
-        varifocal_loss(paddle.to_tensor(x, dtype=dtype), paddle.to_tensor(q, dtype=dtype), **form).dtype
+        varifocal_loss(paddle.to_tensor(x, dtype=dtype), paddle.to_tensor(q, dtype=dtype), **formula).dtype
         == paddle.float32
     )
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-5, atol=1e-6)
@@ -162,15 +162,15 @@ def dense_of(label, score, classes):
 
 @pytest.mark.parametrize("reduction", ["none", "row"])
 @pytest.mark.parametrize("classes", [1, 3, 80, 700, 13204])
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_pairs_equal_dense_targets(rng, form, classes, reduction):
-    x, _, _ = make(rng, (6, classes), form["use_sigmoid"])
+@pytest.mark.parametrize("formula", FORMULAS, ids=str)
+def test_pairs_equal_dense_targets(rng, formula, classes, reduction):
+    x, _, _ = make(rng, (6, classes), formula["use_sigmoid"])
     label = rng.integers(-1, classes + 1, 6)
     label[:2] = classes - 1, 0
     score = rng.random(6)
     upstream = rng.random((6, classes) if reduction == "none" else 6)
-    pair = run(x, (label, score), dtype="float64", reduction=reduction, upstream=upstream, **form)
-    dense = run(x, dense_of(label, score, classes), dtype="float64", reduction=reduction, upstream=upstream, **form)
+    pair = run(x, (label, score), dtype="float64", reduction=reduction, upstream=upstream, **formula)
+    dense = run(x, dense_of(label, score, classes), dtype="float64", reduction=reduction, upstream=upstream, **formula)
     for a, b in zip(pair, dense):
         np.testing.assert_allclose(a, b, rtol=1e-13)
 
@@ -434,9 +434,8 @@ def test_tensors_on_different_devices_are_named(monkeypatch):
     """A build of Paddle without GPUs has no second device: stand-ins with places take the tensors' part."""
     from types import SimpleNamespace
 
-    module = sys.modules["paddle_vfl.varifocal_loss"]  # the package has the function under that name
-    monkeypatch.setattr(module, "_HAS_GPUS", True)
+    monkeypatch.setattr(varifocal, "_HAS_GPUS", True)
     pred, target = SimpleNamespace(place="Place(gpu:0)"), SimpleNamespace(place="Place(cpu)")
-    module._check_device("pred", pred, pred)
+    varifocal._check_device("pred", pred, pred)
     with pytest.raises(ValueError, match=r"target is on Place\(cpu\), expected Place\(gpu:0\), where pred is"):
-        module._check_device("target", target, pred)
+        varifocal._check_device("target", target, pred)
