@@ -32,7 +32,7 @@ demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
 test: $(VENV)/built
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(if $(PPDET_SRC),PYTHONPATH=$(PPDET_SRC)$(if $(PYTHONPATH),:$(PYTHONPATH))) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 # from another folder, so that the installed package is what is tested
 test-paddle26: $(VENV26)/built
@@ -55,7 +55,7 @@ $(VENV26)/installed: requirements/lock-paddle26.txt
 	@touch $@
 
 # in a build folder of its own: objects for the other Paddle must not be taken for these
-$(VENV26)/built: $(VENV26)/installed $(SOURCES) $(shell find paddle_vfl -name '*.py')
+$(VENV26)/built: $(VENV26)/installed $(SOURCES) $(shell find paddle_vfl -name '*.py' -o -name '*.cc' -o -name '*.h')
 	@printf '[build]\nbuild_base = build/paddle26\n' > $(VENV26)/build.cfg
 	DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV26)/build.cfg $(VENV26)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
@@ -71,7 +71,7 @@ $(VENV_CUDA)/installed: requirements/lock-paddle26.txt
 	$(VENV_CUDA)/bin/python -m pip install --quiet --no-deps -r $(VENV_CUDA)/lock.txt
 	@touch $@
 
-$(VENV_CUDA)/built: $(VENV_CUDA)/installed $(SOURCES) $(shell find paddle_vfl -name '*.py')
+$(VENV_CUDA)/built: $(VENV_CUDA)/installed $(SOURCES) $(shell find paddle_vfl -name '*.py' -o -name '*.cc' -o -name '*.h')
 	@printf '[build]\nbuild_base = build/cuda\n' > $(VENV_CUDA)/build.cfg
 	PADDLE_VFL_CUDA=1 PADDLE_VFL_CUDA_ARCHS="80 90" DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV_CUDA)/build.cfg $(VENV_CUDA)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
@@ -87,7 +87,7 @@ SECONDS ?= 60
 fuzz: $(VENV)/built
 	$(VENV)/bin/python tools/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-CPP := $(filter-out %/polynomials.h,$(shell find csrc tests/csrc -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh'))
+CPP := $(filter-out %/polynomials.h,$(shell find csrc paddle_vfl/testing tests/csrc -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh'))
 lint: $(VENV)-lint/installed
 	$(VENV)-lint/bin/ruff check .
 	$(VENV)-lint/bin/ruff format --check .

@@ -13,19 +13,15 @@ multiple of the larger of p and q; those of soft elements, of the largest term o
 import argparse
 import functools
 import itertools
-import sys
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-import oracle
 
 import paddle_vfl  # before paddle
 
 import paddle
 import paddle.nn.functional as F
 from paddle_vfl._ops import extension
+from paddle_vfl.testing import oracle
 from ppdet.modeling.losses.varifocal_loss import varifocal_loss as composed
 
 MODES = {

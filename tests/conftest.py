@@ -1,12 +1,10 @@
-"""PaddleDetection is the installed one, or the checkout that PPDET_SRC names."""
+"""PaddleDetection is the installed one, or the checkout that PPDET_SRC names, which `make test` puts on PYTHONPATH."""
 
+import importlib.util
 import logging
 import os
-import sys
 from pathlib import Path
 
-if os.environ.get("PPDET_SRC"):
-    sys.path.insert(0, os.environ["PPDET_SRC"])
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import numpy as np
@@ -21,6 +19,18 @@ from paddle_vfl.ppdet_plugin import announce
 import paddle
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def pytest_sessionstart():
+    """What was asked for is what is tested."""
+    wanted = os.environ.get("PPDET_SRC")
+    found = importlib.util.find_spec("ppdet") if wanted else None
+    if wanted and (found is None or Path(wanted).resolve() not in Path(found.origin).resolve().parents):
+        pytest.exit(
+            f"PPDET_SRC is {wanted}, but ppdet is found {'nowhere' if found is None else 'in ' + found.origin}: "
+            "run `make test PPDET_SRC=...`, or put the folder on PYTHONPATH",
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
 
 
 @pytest.fixture(autouse=True)

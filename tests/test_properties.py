@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_calls import DTYPES, EMPTY, KINDS, LAYOUTS, REDUCTIONS, Call, dense
 
 import paddle
 
 from paddle_vfl import varifocal_loss
 from paddle_vfl._ops import extension
+from paddle_vfl.testing import oracle
+from paddle_vfl.testing.random_calls import DTYPES, EMPTY, KINDS, LAYOUTS, REDUCTIONS, Call
 
 settings.register_profile("vfl", derandomize=True, deadline=None, max_examples=150)
 settings.load_profile("vfl")
@@ -39,7 +40,7 @@ EXACT = CALLS.map(lambda call: dataclasses.replace(call, reduction="row", layout
 
 
 def call_on(x, q, y, call, kind=None):
-    """(row losses, gradient) of arrays in the call's form."""
+    """(row losses, gradient) of arrays with the options of the call."""
     pred = paddle.to_tensor(x, dtype=call.dtype, stop_gradient=False)
     target = paddle.to_tensor(q, dtype=call.target_dtype)
     target, label = ((paddle.to_tensor(y), target), None) if (kind or call.kind) == "pair" else (target, None)
@@ -91,7 +92,7 @@ def test_pairs_are_dense_targets(call):
     call = dataclasses.replace(call, kind="pair")
     x, score, label = call.arrays()
     loss, grad = call_on(x, score, label, call)
-    dense_loss, dense_grad = call_on(x, dense(label, score, call.shape), None, call, kind="dense")
+    dense_loss, dense_grad = call_on(x, oracle.dense_target(label, score, call.shape[-1]), None, call, kind="dense")
     np.testing.assert_allclose(loss, dense_loss, rtol=1e-5, atol=1e-30)
     np.testing.assert_allclose(
         grad,

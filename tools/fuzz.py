@@ -6,15 +6,12 @@ Prints the seed, which repeats the run, and stops at the first call that is wron
 import argparse
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-import random_calls
-
 from paddle_vfl._ops import extension
+from paddle_vfl.testing import random_calls
 
 
 def random_call(rng):

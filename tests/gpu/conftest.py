@@ -1,12 +1,16 @@
 """The kernels on a GPU, if there is one, and under the emulator, if there are the CUDA headers. No Paddle is needed:
 
-pytest tests/gpu --confcutdir=tests/gpu
+python -m pytest tests/gpu --confcutdir=tests/gpu
 """
 
 import shutil
+from pathlib import Path
 
-import cuda_kernels
 import pytest
+
+from paddle_vfl.testing import cuda
+
+CSRC = Path(__file__).resolve().parents[2] / "csrc"
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +19,7 @@ def gpu():
     torch = pytest.importorskip("torch", reason="no PyTorch")
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
-    if cuda_kernels.toolkit() is None:
+    if cuda.toolkit() is None:
         pytest.skip("no CUDA toolkit")
     return torch
 
@@ -24,12 +28,14 @@ def gpu():
 def kernels(request, tmp_path_factory):
     """The kernels, under the emulator and on a GPU in turn."""
     if request.param == "gpu":
-        torch = request.getfixturevalue("gpu")
-        return cuda_kernels.Kernels(
-            cuda_kernels.build_for_gpu(tmp_path_factory.mktemp("gpu")), cuda_kernels.GpuMemory(torch)
-        )
-    if cuda_kernels.toolkit() is None or shutil.which("g++") is None:
+        request.getfixturevalue("gpu")
+        return cuda.Kernels(cuda.build_for_gpu(CSRC, tmp_path_factory.mktemp("gpu")), cuda.GpuMemory())
+    return cuda.Kernels(request.getfixturevalue("emulated"), cuda.HostMemory())
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory):
+    """The library of the kernels under the emulator."""
+    if cuda.toolkit() is None or shutil.which("g++") is None:
         pytest.skip("no g++ or no CUDA headers")
-    return cuda_kernels.Kernels(
-        cuda_kernels.build_emulated(tmp_path_factory.mktemp("emulated")), cuda_kernels.HostMemory()
-    )
+    return cuda.build_emulated(CSRC, tmp_path_factory.mktemp("emulated"))

@@ -6,15 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cuda_kernels
 import numpy as np
-import oracle
 import pytest
+
+from paddle_vfl.testing import cuda, oracle
 
 
 @pytest.fixture
 def on_gpu(kernels):
-    if not isinstance(kernels.memory, cuda_kernels.GpuMemory):
+    if not isinstance(kernels.memory, cuda.GpuMemory):
         pytest.skip("for a GPU")
     return kernels
 
@@ -69,7 +69,7 @@ def test_a_launch_that_fails_is_named(on_gpu, gpu):
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck"])
 def test_the_sanitizer_finds_nothing(on_gpu, tool):
-    sanitizer = shutil.which("compute-sanitizer") or str(cuda_kernels.toolkit() / "bin" / "compute-sanitizer")
+    sanitizer = shutil.which("compute-sanitizer") or str(cuda.toolkit() / "bin" / "compute-sanitizer")
     if not Path(sanitizer).exists():
         pytest.skip("no compute-sanitizer")
     tests = Path(__file__).with_name("test_kernels.py")

@@ -1,12 +1,13 @@
-"""The CUDA kernels against float64: every form, dtype and number of classes. Outputs are poisoned first
-(cuda_kernels.Kernels.run)."""
+"""The CUDA kernels against float64: every kind of target, dtype and number of classes. What is not written is NaN
+(Kernels.run)."""
 
 import itertools
 
 import numpy as np
-import oracle
 import pytest
-from cuda_kernels import rounded
+
+from paddle_vfl.testing import oracle
+from paddle_vfl.testing.dtypes import rounded
 
 ROWS = {1: 3000, 3: 2000, 8: 300, 9: 700, 80: 500, 365: 23, 513: 21, 1203: 19, 8193: 3, 13204: 2}  # of so many classes
 DTYPES = ["float32", "float64", "float16", "bfloat16"]
@@ -52,12 +53,12 @@ def summed(expected, upstream):
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.5, 2.0, 3.7])
 @pytest.mark.parametrize("use_sigmoid, iou_weighted", list(itertools.product([True, False], [True, False])))
 def test_elements(kernels, rng, use_sigmoid, iou_weighted, gamma, masked, dtype):
-    form = dict(use_sigmoid=use_sigmoid, iou_weighted=iou_weighted, gamma=gamma, alpha=0.3)
+    options = dict(use_sigmoid=use_sigmoid, iou_weighted=iou_weighted, gamma=gamma, alpha=0.3)
     x, q, y = make(rng, (61, 11), use_sigmoid, dtype)
     y = y if masked else None
     upstream = rng.normal(size=x.shape).astype(np.float32)
-    loss, grad = oracle.loss_and_grad(x, q, y, **form)
-    check(kernels.run(x, q, y, dtype=dtype, upstream=upstream, **form), (loss, grad * upstream), dtype)
+    loss, grad = oracle.loss_and_grad(x, q, y, **options)
+    check(kernels.run(x, q, y, dtype=dtype, upstream=upstream, **options), (loss, grad * upstream), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -78,9 +79,7 @@ def test_label_and_score(kernels, rng, classes, dtype, use_sigmoid, label_dtype,
     x, _, _ = make(rng, (ROWS[classes], classes), use_sigmoid, dtype)
     label = rng.integers(-2, classes + 2, len(x)).astype(label_dtype)
     score = rounded(rng.random(len(x)), dtype)
-    q = np.zeros(x.shape)
-    inside = (label >= 0) & (label < classes)
-    q[inside, label[inside]] = score[inside]
+    q = oracle.dense_target(label, score, classes)
     upstream = rng.normal(size=len(x) if reduce_rows else x.shape).astype(np.float32)
     loss, grad = oracle.loss_and_grad(x, q, use_sigmoid=use_sigmoid)
     expected = summed((loss, grad), upstream) if reduce_rows else (loss, grad * upstream)

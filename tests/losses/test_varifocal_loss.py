@@ -3,13 +3,13 @@
 import itertools
 
 import numpy as np
-import oracle
 import paddle
 import pytest
 
 import paddle_vfl
 from paddle_vfl import reference, varifocal_loss
 from paddle_vfl.losses import varifocal
+from paddle_vfl.testing import oracle
 
 FORMULAS = [dict(use_sigmoid=s, iou_weighted=w) for s, w in itertools.product([True, False], [True, False])]
 GAMMAS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.7]
@@ -153,13 +153,6 @@ def test_dtypes_mix(rng, pred_dtype, target_dtype):
     np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-def dense_of(label, score, classes):
-    dense = np.zeros((*label.shape, classes))
-    inside = (label >= 0) & (label < classes)
-    dense[(*np.nonzero(inside), label[inside])] = score[inside]
-    return dense
-
-
 @pytest.mark.parametrize("reduction", ["none", "row"])
 @pytest.mark.parametrize("classes", [1, 3, 80, 700, 13204])
 @pytest.mark.parametrize("formula", FORMULAS, ids=str)
@@ -170,7 +163,14 @@ def test_pairs_equal_dense_targets(rng, formula, classes, reduction):
     score = rng.random(6)
     upstream = rng.random((6, classes) if reduction == "none" else 6)
     pair = run(x, (label, score), dtype="float64", reduction=reduction, upstream=upstream, **formula)
-    dense = run(x, dense_of(label, score, classes), dtype="float64", reduction=reduction, upstream=upstream, **formula)
+    dense = run(
+        x,
+        oracle.dense_target(label, score, classes),
+        dtype="float64",
+        reduction=reduction,
+        upstream=upstream,
+        **formula,
+    )
     for a, b in zip(pair, dense):
         np.testing.assert_allclose(a, b, rtol=1e-13)
 
@@ -181,7 +181,10 @@ def test_pair_labels_of_any_integer_dtype(rng, integer):
     label, score = paddle.to_tensor([0, 3, 4, 1, 7]).astype(integer), rng.random(5)
     loss = varifocal_loss(paddle.to_tensor(x, dtype="float32"), (label, paddle.to_tensor(score)))
     np.testing.assert_allclose(
-        loss.numpy(), oracle.loss_and_grad(x, dense_of(label.numpy().astype(int), score, 4))[0], rtol=1e-5, atol=1e-7
+        loss.numpy(),
+        oracle.loss_and_grad(x, oracle.dense_target(label.numpy().astype(int), score, 4))[0],
+        rtol=1e-5,
+        atol=1e-7,
     )
 
 
@@ -321,7 +324,7 @@ def test_a_target_that_wants_its_gradient_gets_the_true_one(rng, pair):
     label = np.array([0, 5, 2, 6])
 
     def total(score):
-        q = dense_of(label, score, 6) if pair else score
+        q = oracle.dense_target(label, score, 6) if pair else score
         return oracle.loss_and_grad(x, q)[0].sum()
 
     tensor = paddle.to_tensor(score, stop_gradient=False)

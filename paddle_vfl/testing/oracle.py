@@ -3,6 +3,8 @@ csrc/."""
 
 import numpy as np
 
+__all__ = ["dense_target", "loss_and_grad"]
+
 
 def loss_and_grad(x, q, y=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True):
     """(loss, d loss / d x), float64, of predictions x, scores q and an optional mask y of one shape."""
@@ -27,3 +29,12 @@ def loss_and_grad(x, q, y=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use
         else:
             weight, steep = weight * (1 - y) + positive * y, steep * (1 - y)
         return weight * bce, weight * dbce + steep * dp * bce
+
+
+def dense_target(label, score, classes):
+    """The dense target, of shape ``label.shape + (classes,)``, that class ids and scores of rows stand for."""
+    label, score = np.asarray(label), np.asarray(score)
+    rows, of_row = np.zeros((label.size, classes)), label.reshape(-1)
+    inside = np.flatnonzero((of_row >= 0) & (of_row < classes))
+    rows[inside, of_row[inside]] = score.reshape(-1)[inside]
+    return rows.reshape(*label.shape, classes)

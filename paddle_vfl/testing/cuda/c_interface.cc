@@ -1,4 +1,4 @@
-// The CUDA backend as C functions, for programs without Paddle: the tests on a GPU and the benchmark call it through
+// The CUDA backend as C functions, for programs without Paddle: tests and benchmarks call it through
 // ctypes.
 #include <cstdio>
 #include <exception>

@@ -3,11 +3,15 @@
 import dataclasses
 
 import numpy as np
-import oracle
 
 import paddle_vfl  # before paddle
 
 import paddle
+
+from . import oracle
+from .dtypes import rounded
+
+__all__ = ["DTYPES", "EMPTY", "KINDS", "LAYOUTS", "REDUCTIONS", "Call"]
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 KINDS = ("dense", "masked", "pair")
@@ -20,6 +24,12 @@ TOLERANCE = {"float64": 1e-12, "float32": 3e-6, "float16": 1.5e-3, "bfloat16": 1
 
 @dataclasses.dataclass
 class Call:
+    """A call of :func:`paddle_vfl.varifocal_loss` and, with ``check``, what it must give.
+
+    ``kind`` is that of the targets; ``layout`` how the tensors lie in memory; ``extreme`` strews in what is very large
+    or very small; for pairs ``target_dtype`` is that of the scores.
+    """
+
     shape: tuple
     kind: str = "dense"
     dtype: str = "float32"
@@ -51,10 +61,10 @@ class Call:
         if self.kind == "pair":
             classes = self.shape[-1]
             label = rng.integers(-2, classes + 2, self.shape[:-1])
-            return held(x, self.dtype), held(rng.random(self.shape[:-1]), self.target_dtype), label
+            return rounded(x, self.dtype), rounded(rng.random(self.shape[:-1]), self.target_dtype), label
         y = rng.random(self.shape) < 0.2
         mask = np.where(y, rng.choice([1.0, 0.5], self.shape), 0.0) if self.kind == "masked" else y.astype(float)
-        return held(x, self.dtype), held(y * rng.random(self.shape), self.target_dtype), mask
+        return rounded(x, self.dtype), rounded(y * rng.random(self.shape), self.target_dtype), mask
 
     def run(self):
         """(loss, gradient) of the operator, float64."""
@@ -74,7 +84,7 @@ class Call:
         """The same from the formula in float64."""
         x, q, y = self.arrays()
         if self.kind == "pair":
-            q = dense(y, q, self.shape)
+            q = oracle.dense_target(y, q, self.shape[-1])
         loss, grad = oracle.loss_and_grad(x, q, y if self.kind == "masked" else None, **self.options)
         if self.reduction == "row":
             loss = loss.sum(-1)
@@ -85,6 +95,11 @@ class Call:
         return loss, grad
 
     def check(self):
+        """Compare the operator with the formula.
+
+        Raises:
+            AssertionError: they differ by more than the dtype explains.
+        """
         for name, got, expected, dtype in zip(
             ("loss", "gradient"), self.run(), self.expected(), (computed(self.dtype), self.dtype)
         ):
@@ -113,17 +128,3 @@ class Call:
 def computed(dtype):
     """The dtype of the loss."""
     return "float64" if dtype == "float64" else "float32"
-
-
-def held(array, dtype):
-    """The numbers as the dtype holds them."""
-    return paddle.to_tensor(array, dtype=dtype).astype("float64").numpy()
-
-
-def dense(label, score, shape):
-    """The dense target of class ids and scores."""
-    q = np.zeros(shape)
-    rows, classes = q.reshape(-1, shape[-1]), shape[-1]
-    inside = (label.reshape(-1) >= 0) & (label.reshape(-1) < classes)
-    rows[np.flatnonzero(inside), label.reshape(-1)[inside]] = score.reshape(-1)[inside]
-    return q

@@ -1,0 +1,60 @@
+"""Compiles the CUDA kernels with the C interface beside this file into a shared library."""
+
+import concurrent.futures
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+__all__ = ["build_emulated", "build_for_gpu", "toolkit"]
+
+HERE = Path(__file__).resolve().parent
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized"]
+
+
+def toolkit():
+    """The folder of the CUDA toolkit, or None."""
+    nvcc = shutil.which("nvcc")
+    candidates = [os.environ.get("CUDA_HOME"), "/usr/local/cuda", nvcc and Path(nvcc).resolve().parents[1]]
+    return next((Path(c) for c in candidates if c and (Path(c) / "include" / "cuda_fp16.h").exists()), None)
+
+
+def build_for_gpu(csrc, folder):
+    """The library for this machine's GPU, compiled by nvcc from the folder csrc/ into ``folder``. Returns its path.
+
+    Raises:
+        RuntimeError: what the compiler says.
+    """
+    nvcc = str(toolkit() / "bin" / "nvcc")
+    return _build(csrc, folder, [nvcc, "-std=c++17", "-O3", "-arch=native", "-lineinfo", "-Xcompiler", "-fPIC"], [])
+
+
+def build_emulated(csrc, folder):
+    """The library for the host, compiled by g++ with the toolkit's headers and the emulator; else as
+    :func:`build_for_gpu`."""
+    # small slices, so that small inputs show that problems are cut right
+    options = [f"-I{toolkit() / 'include'}", "-DVFL_SLICE_ELEMENTS=16384", "-include", str(HERE / "emulator.h")]
+    compiler = ["g++", "-std=c++17", "-O1", "-fPIC", *WARNINGS, *options, "-x", "c++"]
+    return _build(csrc, folder, compiler, [HERE / "emulator.cc"])
+
+
+def _build(csrc, folder, compiler, more):
+    cuda = Path(csrc) / "cuda"
+    sources = [*sorted(cuda.glob("*.cu")), HERE / "c_interface.cc", *more]
+
+    def to_object(source):
+        path = Path(folder) / (source.stem + ".o")
+        _run([*compiler, f"-I{cuda}", "-c", str(source), "-o", str(path)])
+        return str(path)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(to_object, sources))
+    library = Path(folder) / "libvfl.so"
+    _run([compiler[0], "-shared", "-o", str(library), *objects])
+    return library
+
+
+def _run(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr}")
