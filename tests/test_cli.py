@@ -1,7 +1,6 @@
 """The command line, as a user meets it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,7 +127,7 @@ def test_run_hands_the_script_its_arguments_and_its_exit_status(tmp_path):
         "print(__name__, sys.argv[1:], paddle_vfl.status()['enabled'])\nsys.exit(3)"
     )
     command = [sys.executable, "-m", "paddle_vfl", "run", str(script), "-c", "x.yml", "--eval"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "__main__ ['-c', 'x.yml', '--eval'] True")
 
 
@@ -155,12 +154,6 @@ def test_run_says_when_nothing_was_switched(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
     status, out, err = run(capsys, "run", str(script))
     assert (status, out) == (0, "hello\n") and "did not import PaddleDetection's models: nothing was switched" in err
-
-
-def environment():
-    """That of a child that finds the PaddleDetection of these tests."""
-    paths = [os.environ.get("PPDET_SRC", ""), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
 def test_options_nest():

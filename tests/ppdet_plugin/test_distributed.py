@@ -25,8 +25,7 @@ def program():
 def start(command, folder, *options):
     """Paddle's launcher with a command, in a folder."""
     launch = [sys.executable, "-m", "paddle.distributed.launch", *options, "--log_dir", str(folder / "log")]
-    path = os.pathsep.join(p for p in (os.environ.get("PPDET_SRC", ""), os.environ.get("PYTHONPATH", "")) if p)
-    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*launch, *map(str, command)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
     )
