@@ -74,7 +74,10 @@ def _parser():
     add.set_defaults(run=_run)
 
     add = commands.add_parser("bench", help="time the fused loss against PaddleDetection's, PyTorch's and a plain copy")
-    add.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default: 1 2")
+    add.add_argument(
+        "--device", choices=["cpu", "gpu"], default="cpu", help="gpu needs PyTorch, nvcc and a checkout; default: cpu"
+    )
+    add.add_argument("--threads", type=int, nargs="+", metavar="N", help="of the CPU; default: 1 2")
     add.add_argument("--rounds", type=int, default=8, metavar="N", help="turns of every peer; default: %(default)s")
     add.add_argument("--match", default="", metavar="TEXT", help="only the cases whose name contains it")
     add.add_argument("--json", metavar="FILE", help="also write the results and the machine's description")
@@ -171,15 +174,19 @@ def _bench(args):
     import json
 
     from .bench import run_benchmark
-    from .bench.cases import CASES
+    from .bench.cases import cases_of
     from .bench.report import plot, table
 
-    cases = [case for case in CASES if args.match in case.name]
+    cases = cases_of(args.device, args.match)
     if not cases:
-        raise UserError(f"no case has {args.match!r} in its name; there are: {'; '.join(case.name for case in CASES)}")
-    if min(args.threads) < 1 or args.rounds < 1:
+        names = "; ".join(case.name for case in cases_of(args.device))
+        raise UserError(f"no case has {args.match!r} in its name; there are: {names}")
+    if args.threads and args.device == "gpu":
+        raise UserError("--threads is of the CPU, not of --device gpu")
+    threads = args.threads or [1, 2]
+    if min(threads) < 1 or args.rounds < 1:
         raise UserError("--threads and --rounds: expected at least 1")
-    report = run_benchmark(args.threads, cases, args.rounds)
+    report = run_benchmark(args.device, cases, threads, args.rounds)
     print(
         "\n".join(f"{key:<16}{value}" for key, value in report["machine"].items()), table(report["results"]), sep="\n\n"
     )

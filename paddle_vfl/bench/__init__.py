@@ -1,4 +1,4 @@
-"""``paddle-vfl bench``: the fused loss against its peers, measured in one run."""
+"""``paddle-vfl bench``: the fused loss against its peers on a CPU or a GPU, measured in one run."""
 
 from .run import run_benchmark
 

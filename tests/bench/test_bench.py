@@ -1,33 +1,71 @@
-"""The benchmark on a case of a few elements: what it measures, not how fast."""
+"""The benchmark on cases of a few elements: what it measures, not how fast. On GPUs: tests/gpu/test_gpu_bench.py."""
 
 import json
+import os
+import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from paddle_vfl import cli
-from paddle_vfl.bench import cases, run_benchmark
+from paddle_vfl.bench import cpu, run_benchmark
+from paddle_vfl.bench.cases import Case, cases_of
 from paddle_vfl.bench.report import plot, table
+from paddle_vfl.testing import oracle
 
-pytest.importorskip("ppdet")
-
-TINY = [
-    cases.Case("tiny", rows=50, classes=4, peers=("fused", "ppdet", "copy")),
-    cases.Case("tiny mask", rows=50, classes=4, form="masked", peers=("fused", "ppdet")),
-    cases.Case("tiny pair", rows=50, classes=4, form="pair", peers=("fused", "ppdet")),
-    cases.Case("tiny half", rows=50, classes=4, dtype="bfloat16"),
-    cases.Case("100,000 elements", rows=1_250, peers=("fused", "copy")),
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+SMALL = dict(rows=50, classes=4)
+MEASURED = [
+    Case("tiny", **SMALL, peers=("fused", "ppdet", "copy")),
+    Case("tiny half", **SMALL, dtype="bfloat16"),
+    Case("100,000 elements", rows=1_250, peers=("fused", "copy")),
 ]
+DENSE = Case("dense", **SMALL)
+MASKED = Case("masked", **SMALL, kind="masked", use_sigmoid=False)
+PAIR = Case("pair", **SMALL, kind="pair")
+
+
+@pytest.mark.parametrize(
+    "peer, case",
+    [
+        *(("fused", case) for case in (DENSE, MASKED, PAIR)),
+        *(("ppdet", case) for case in (DENSE, MASKED, PAIR)),
+        ("torch", DENSE),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_the_peers_compute_the_same(peer, case):
+    if peer != "fused":
+        pytest.importorskip(peer)
+    pred, target, label = case.arrays()
+    if case.kind == "pair":
+        target, label = oracle.dense_target(label, target, case.classes), None
+    _, expected = oracle.loss_and_grad(pred, target, label, use_sigmoid=case.use_sigmoid)
+    grad = np.asarray(cpu.Cpu(threads=1).step(peer, case).whole())
+    np.testing.assert_allclose(grad, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_copy_starts_no_thread_while_it_is_timed(monkeypatch):
+    ((copy,),) = cpu.Cpu(threads=3).step("copy", DENSE).passes.values()
+    started, copied, copyto = [], [], np.copyto
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread))
+    monkeypatch.setattr(np, "copyto", lambda sink, source: (copied.append(sink.nbytes), copyto(sink, source)))
+    copy()
+    assert not started and len(copied) == 3
+    assert 2 * sum(copied) == 20 * DENSE.elements  # read and written
 
 
 @pytest.fixture(scope="module")
 def report():
-    return run_benchmark([1], TINY, rounds=2, seconds=0.001, progress=False)
+    pytest.importorskip("ppdet")
+    return run_benchmark("cpu", MEASURED, threads=[1], rounds=2, seconds=0.001, progress=False)
 
 
 def test_every_peer_of_every_case_is_measured(report):
     assert [(r["case"], r["peer"]) for r in report["results"]] == [
-        (case.name, peer) for case in TINY for peer in case.peers
+        (case.name, peer) for case in MEASURED for peer in case.peers
     ]
     for r in report["results"]:
         assert 0 < r["low"] <= r["median"] <= r["high"]
@@ -36,15 +74,37 @@ def test_every_peer_of_every_case_is_measured(report):
     assert {"processor", "paddle", "isa", "date"} <= set(report["machine"])
 
 
+def test_a_peer_that_is_not_installed_is_left_out(tmp_path, monkeypatch, capsys):
+    (tmp_path / "torch.py").write_text("raise ImportError('there is no torch')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    case = Case("tiny", **SMALL, peers=("fused", "torch"))
+    report = run_benchmark("cpu", [case], threads=[1], rounds=1, seconds=0.001, progress=False)
+    assert [r["peer"] for r in report["results"]] == ["fused"]
+    assert capsys.readouterr().err == "torch is left out: there is no torch\n"
+
+
 def test_the_table_has_a_line_for_each(report):
     lines = table(report["results"]).splitlines()
     assert len(lines) == 2 + len(report["results"]) and len({len(line) for line in lines}) == 1
     fused, ppdet = (
         next(r for r in report["results"] if (r["case"], r["peer"]) == ("tiny", peer)) for peer in ("fused", "ppdet")
     )
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    header, _, *rows = _cells(lines)
+    assert header[:3] == ["case", "threads", "peer"] and "pass" not in header
     (row,) = [row for row in rows if (row[0], row[2]) == ("tiny", "ppdet")]
     assert f"{ppdet['median'] / fused['median']:.1f} x" in row
+
+
+def test_the_page_has_the_figures_of_cpu_json():
+    page = (DOCS / "README.md").read_text()
+    written = page[page.index("## All rows") :].splitlines()[2:]
+    header, _, *rows = _cells(written)
+    made, _, *figures = _cells(table(json.loads((DOCS / "cpu.json").read_text())["results"]).splitlines())
+    assert (header, rows) == (made, figures)
+
+
+def _cells(lines):
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
 def test_the_plots_are_pictures(report, tmp_path):
@@ -57,27 +117,18 @@ def test_the_plots_are_pictures(report, tmp_path):
 @pytest.mark.slow
 def test_the_command(tmp_path, capsys):
     """As in the documentation, with a smaller case."""
-    assert (
-        cli.main(
-            [
-                "bench",
-                "--match",
-                "small head",
-                "--rounds",
-                "1",
-                "--threads",
-                "1",
-                "--json",
-                str(tmp_path / "cpu.json"),
-                "--plots",
-                str(tmp_path),
-            ]
-        )
-        == 0
-    )
+    pytest.importorskip("ppdet")
+    files = ["--json", str(tmp_path / "cpu.json"), "--plots", str(tmp_path)]
+    assert cli.main(["bench", "--match", "small head", "--rounds", "1", "--threads", "1", *files]) == 0
     out = capsys.readouterr().out
     assert "small head, 8,544 x 10" in out and json.loads((tmp_path / "cpu.json").read_text())["results"]
     assert (tmp_path / "time.png").exists()
+
+
+def test_names_of_cases_are_unique():
+    for device in ("cpu", "gpu"):
+        names = [case.name for case in cases_of(device)]
+        assert len(set(names)) == len(names) > 10
 
 
 @pytest.mark.parametrize(
@@ -86,6 +137,7 @@ def test_the_command(tmp_path, capsys):
         (["--match", "nothing like it"], "no case has 'nothing like it' in its name; there are: PP-YOLOE"),
         (["--rounds", "0"], "--threads and --rounds: expected at least 1"),
         (["--threads", "0"], "--threads and --rounds: expected at least 1"),
+        (["--device", "gpu", "--threads", "2"], "--threads is of the CPU, not of --device gpu"),
     ],
 )
 def test_bad_options_are_one_line(args, message, capsys):

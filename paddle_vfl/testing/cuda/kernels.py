@@ -37,9 +37,10 @@ class Kernels:
     """The kernels of a library (:func:`build_for_gpu`, :func:`build_emulated`) on arrays that lie in ``memory``."""
 
     def __init__(self, library, memory):
-        self.memory = memory
-        self._library = ctypes.CDLL(str(library))
-        for function in (self._library.vfl_cuda_forward, self._library.vfl_cuda_backward):
+        self.library, self.memory = str(library), memory
+        functions = ctypes.CDLL(self.library)
+        self._forward, self._backward = functions.vfl_cuda_forward, functions.vfl_cuda_backward
+        for function in (self._forward, self._backward):
             function.restype = ctypes.c_char_p
 
     def problem(
@@ -67,11 +68,11 @@ class Kernels:
 
     def forward(self, problem, loss, device=0):
         """Queue the loss of a problem, written to the address ``loss``."""
-        self._call(self._library.vfl_cuda_forward, problem, [loss], device)
+        self._call(self._forward, problem, [loss], device)
 
     def backward(self, problem, grad_loss, grad_pred, device=0):
         """Queue the gradient of a problem, read from and written to these addresses."""
-        self._call(self._library.vfl_cuda_backward, problem, [grad_loss, grad_pred], device)
+        self._call(self._backward, problem, [grad_loss, grad_pred], device)
 
     def _call(self, function, problem, addresses, device):
         message = function(
