@@ -1,13 +1,13 @@
-"""Errors of the operator in ULP, for each form, dtype and instruction set, beside PaddleDetection's composed loss.
+"""Errors of the operator in ULP, for its options, dtypes and instruction sets, beside PaddleDetection's composed loss.
 
     python benchmarks/accuracy.py
 
-Against the formula with 50 digits (mpmath) for float64, and in float64 (tests/oracle.py) for the others. An ULP is the
-distance of neighbouring numbers of the result's dtype: float32 for the loss of half precision. Negatives are a dense
-grid of logits from -40 to 40, or of probabilities from 1e-4 to 1 - 2^-7, with the score 0; positives are random. With a
-mask, as PP-YOLOE and the DETR losses call it, the mask is 0 for negatives, 1 for positives, and random for "soft". The
-gradient of a positive is a multiple of p - q, which cancels near p = q in any arithmetic: its errors are in ULP of the
-multiple of the larger of p and q; those of soft elements, of the largest term of the sum.
+Against the formula with 50 digits (mpmath) for float64, and in float64 (paddle_vfl.testing.oracle) for the others. An
+ULP is the distance of neighbouring numbers of the result's dtype: float32 for the loss of half precision. Negatives are
+a dense grid of logits from -40 to 40, or of probabilities from 1e-4 to 1 - 2^-7, with the score 0; positives are
+random. With a mask, as PP-YOLOE and the DETR losses call it, the mask is 0 for negatives, 1 for positives, and random
+for "soft". The gradient of a positive is a multiple of p - q, which cancels near p = q in any arithmetic: its errors
+are in ULP of the multiple of the larger of p and q; those of soft elements, of the largest term of the sum.
 """
 
 import argparse
@@ -31,20 +31,20 @@ MODES = {
     "logits, gamma 0.5": dict(use_sigmoid=True, gamma=0.5),
     "probabilities, gamma 2": dict(use_sigmoid=False, gamma=2.0),
 }
-KINDS = {  # of elements, by whether there is a mask
+ELEMENTS = {  # by whether there is a mask
     False: ("negatives", "positives"),
     True: ("negatives", "positives", "soft"),
 }
 
 
-def samples(use_sigmoid, kind, count, rng):
+def samples(use_sigmoid, elements, count, rng):
     """Predictions, scores and masks."""
     highest = 1 - 2**-7  # in bfloat16 the next one is 1
-    if kind == "negatives":
+    if elements == "negatives":
         x = np.linspace(-40, 40, count) if use_sigmoid else np.linspace(1e-4, highest, count)
         return x, np.zeros(count), np.zeros(count)
     x = rng.normal(0, 4, count) if use_sigmoid else rng.uniform(1e-3, highest, count)
-    return x, rng.uniform(0.01, 1, count), np.ones(count) if kind == "positives" else rng.uniform(size=count)
+    return x, rng.uniform(0.01, 1, count), np.ones(count) if elements == "positives" else rng.uniform(size=count)
 
 
 def with_50_digits(x, q, y, masked, use_sigmoid, gamma, alpha=0.75):
@@ -103,12 +103,12 @@ def evaluate(function, dtype, x, *targets):
     return tuple(result.astype("float64").numpy().reshape(-1) for result in (loss, pred.grad))
 
 
-def errors(mode, masked, kind, dtype, function, count, rng):
+def errors(mode, masked, elements, dtype, count, function):
     """The cells of a row: largest and mean error of the loss and of the gradient."""
     options = MODES[mode]
     x, q, y = (
         paddle.to_tensor(a, dtype=dtype).astype("float64").numpy()
-        for a in samples(options["use_sigmoid"], kind, count, rng)
+        for a in samples(options["use_sigmoid"], elements, count, np.random.default_rng(0))
     )
     loss, grad = evaluate(function, dtype, *(a.reshape(1, -1) for a in ((x, q, y) if masked else (x, q))))
     if dtype == "float64":
@@ -116,7 +116,7 @@ def errors(mode, masked, kind, dtype, function, count, rng):
         expected_loss, expected_grad = (np.array([pair[i] for pair in exact], object) for i in (0, 1))
     else:
         expected_loss, expected_grad = oracle.loss_and_grad(x, q, y if masked else None, **options)
-    scale = None if kind == "negatives" else largest_term(x, q, y, **options)
+    scale = None if elements == "negatives" else largest_term(x, q, y, **options)
     cells = []
     for got, expected, of, limit in (
         (loss, expected_loss, "float64" if dtype == "float64" else "float32", None),
@@ -127,22 +127,20 @@ def errors(mode, masked, kind, dtype, function, count, rng):
     return tuple(cells)
 
 
-def rows(mode, masked, kind, dtype, count):
+def rows(mode, masked, elements, dtype, count):
     """(versions of the loss that have the same figures, figures)."""
     options = MODES[mode]
-    versions = {}
+    versions, cells_of = {}, functools.partial(errors, mode, masked, elements, dtype, count)
     for isa in extension.isa_supported():
         extension.set_isa(isa)
         fused = functools.partial(paddle_vfl.varifocal_loss, **options)
-        versions.setdefault(errors(mode, masked, kind, dtype, fused, count, np.random.default_rng(0)), []).append(isa)
+        versions.setdefault(cells_of(fused), []).append(isa)
     if dtype in ("float32", "float64"):  # the composed loss has no half precision on CPUs
         if masked:
             own = functools.partial(composed_with_mask, **options)
         else:  # a column of one class, because PaddleDetection may sum over the classes
             own = lambda x, q: composed(x.reshape([-1, 1]), q.reshape([-1, 1]), **options).reshape([1, -1])
-        versions.setdefault(errors(mode, masked, kind, dtype, own, count, np.random.default_rng(0)), []).append(
-            "PaddleDetection"
-        )
+        versions.setdefault(cells_of(own), []).append("PaddleDetection")
     return [(", ".join(names), cells) for cells, names in versions.items()]
 
 
@@ -152,17 +150,17 @@ def main():
         "--count", type=int, default=1_000_001, help="elements (default: %(default)s; a hundredth of them for float64)"
     )
     count = parser.parse_args().count
-    print("| form | elements | dtype | version | loss: max | mean | gradient: max | mean |\n" + "|---" * 8 + "|")
+    print("| call | elements | dtype | version | loss: max | mean | gradient: max | mean |\n" + "|---" * 8 + "|")
     for (mode, options), masked in itertools.product(MODES.items(), (False, True)):
-        for kind in KINDS[masked]:
+        for elements in ELEMENTS[masked]:
             # the weight of a positive does not depend on gamma
-            if options["gamma"] != 2 and (masked or kind == "positives"):
+            if options["gamma"] != 2 and (masked or elements == "positives"):
                 continue
             for dtype in ("float32", "float64", "float16", "bfloat16"):
-                for versions, cells in rows(mode, masked, kind, dtype, count // 100 if dtype == "float64" else count):
-                    print(
-                        f"| {mode}{', mask' if masked else ''} | {kind} | {dtype} | {versions} | {' | '.join(cells)} |"
-                    )
+                of_dtype = count // 100 if dtype == "float64" else count
+                for versions, cells in rows(mode, masked, elements, dtype, of_dtype):
+                    call = f"{mode}, mask" if masked else mode
+                    print(f"| {' | '.join((call, elements, dtype, versions, *cells))} |")
 
 
 if __name__ == "__main__":

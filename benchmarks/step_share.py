@@ -1,9 +1,9 @@
 """The part of a PP-YOLOE+ training step that the classification loss takes, before and after.
 
-    python benchmarks/step_share.py                                  # PP-YOLOE+ s, batch 8 at 640 x 640, 80 classes,
-    random images python benchmarks/step_share.py --width 0.125 --size 160 --batch 16 --classes 10     # the demo's
-    model
+    python benchmarks/step_share.py
+    python benchmarks/step_share.py --width 0.125 --size 160 --batch 16 --classes 10
 
+The first is a PP-YOLOE+ s, batch 8 at 640 x 640, 80 classes, on random images; the second is the demo's model.
 PaddleDetection's own loss and the fused one take turns in the same model on the same batch, and so do the two alone,
 forward and backward, on what the model gives them. The share is the time of the loss alone over that of the step: steps
 differ by more among themselves than by the loss.

@@ -72,9 +72,9 @@ def test_make_knows_the_target(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", commands(r"(\S*/)?pytest tests/\S+"))
+@pytest.mark.parametrize("command", commands(r"(\S*/|python -m )?pytest tests/\S+"))
 def test_pytest_finds(command):
-    words = [word for word in shlex.split(command)[1:] if word != "-s"]
+    words = [word for word in shlex.split(command.split("pytest ", 1)[1]) if word != "-s"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", *words], cwd=ROOT, capture_output=True, text=True
     )
@@ -86,10 +86,11 @@ def test_the_script_is_there(command):
     assert (ROOT / command.split()[1]).is_file()
 
 
-@pytest.mark.parametrize("command", [command for command in commands("(.* )?paddle-vfl ") if ":" not in command])
+@pytest.mark.parametrize(
+    "command", [command for command in commands("(.* )?(paddle-vfl|paddle_vfl) ") if ":" not in command]
+)
 def test_every_command_line_is_understood(command):
-    words = shlex.split(command)
-    words = words[words.index("paddle-vfl") + 1 :]
+    words = shlex.split(re.split("paddle-vfl |paddle_vfl ", command, maxsplit=1)[1])
     if words in (["run"], ["train"], ["train", "-r"]):
         return  # spoken of, not to be typed
     assert cli._parser().parse_args(words).command == words[0]

@@ -34,15 +34,15 @@ def test_accuracy_is_a_few_ulp_and_never_worse_than_the_composed_loss():
     ]
     composed = {tuple(row[:3]): row for row in rows if row[3] == "PaddleDetection"}
     assert len(rows) > 40 and len(composed) > 20
-    for *case, version, loss, loss_mean, grad, grad_mean in rows:
+    for *call, version, loss, loss_mean, grad, grad_mean in rows:
         if version == "PaddleDetection":
             continue
-        assert float(loss) < 12 and float(grad) < (1 if "float16" in case[2] else 12)
-        if tuple(case) in composed:
-            other_loss, other_loss_mean, other_grad, other_grad_mean = map(float, composed[tuple(case)][4:])
+        assert float(loss) < 12 and float(grad) < (1 if "float16" in call[2] else 12)
+        if tuple(call) in composed:
+            other_loss, other_loss_mean, other_grad, other_grad_mean = map(float, composed[tuple(call)][4:])
             # the largest of few errors is a matter of chance, their mean is not
-            assert float(loss_mean) <= 1.05 * other_loss_mean and float(grad_mean) <= 1.05 * other_grad_mean, case
-            assert float(loss) <= 1.5 * other_loss and float(grad) <= 1.5 * other_grad, case
+            assert float(loss_mean) <= 1.05 * other_loss_mean and float(grad_mean) <= 1.05 * other_grad_mean, call
+            assert float(loss) <= 1.5 * other_loss and float(grad) <= 1.5 * other_grad, call
 
 
 def test_step_share(tmp_path):

@@ -1,5 +1,4 @@
-// The CUDA backend as C functions, for programs without Paddle: tests and benchmarks call it through
-// ctypes.
+// The CUDA backend as C functions, for programs without Paddle: kernels.py calls them through ctypes.
 #include <cstdio>
 #include <exception>
 
