@@ -1,11 +1,14 @@
 """The benchmark on a GPU: its peers under the emulator too, the whole of it with the emulator as the GPU, and on a real
 one."""
 
+import contextlib
+import dataclasses
 import json
 import subprocess
 import sys
 import time
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from paddle_vfl.bench import gpu as gpu_module
 from paddle_vfl.bench import run
 from paddle_vfl.bench.cases import Case
 from paddle_vfl.bench.report import plot, table
+from paddle_vfl.bench.step import Step
 from paddle_vfl.bench.worker import Peer
 from paddle_vfl.testing import cuda, oracle
 from paddle_vfl.testing.dtypes import numbers, rounded
@@ -102,6 +106,75 @@ def test_the_sets_of_inputs_are_more_than_the_caches_hold(device):
     case = Case("larger", rows=12_500, classes=80)
     for calls in device.step("copy", case).passes.values():
         assert len(calls) * case.bytes_moved("forward") > gpu_module.CACHE
+
+
+class FakeCuda:
+    """Takes the part of torch.cuda: counts replays, of 3 ms each, and has allocated what the test says."""
+
+    OutOfMemoryError = MemoryError
+    Stream = SimpleNamespace
+
+    def __init__(self):
+        self.replays, self.allocated, self.peak = 0, 1000, 0
+
+    def set_stream(self, stream):
+        self.stream = stream
+
+    def CUDAGraph(self):
+        def replay():
+            self.replays += 1
+
+        return SimpleNamespace(replay=replay)
+
+    @contextlib.contextmanager
+    def graph(self, graph, stream):
+        assert stream is self.stream
+        yield
+
+    def Event(self, enable_timing):
+        event = SimpleNamespace(record=lambda: setattr(event, "at", self.replays), synchronize=lambda: None)
+        event.elapsed_time = lambda end: 3 * (end.at - event.at)
+        return event
+
+    def synchronize(self):
+        pass
+
+    def reset_peak_memory_stats(self):
+        self.peak = self.allocated
+
+    def memory_allocated(self):
+        return self.allocated
+
+    def max_memory_allocated(self):
+        return self.peak
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=FakeCuda()))
+    return sys.modules["torch"].cuda
+
+
+def test_a_replay_has_the_calls_of_all_sets(fake_cuda):
+    calls = []
+    seconds = gpu_module.Gpu("library").timer([lambda: calls.append("first set"), lambda: calls.append("second set")])
+    assert len(calls) == 6  # twice to warm up, once into the graph
+    assert seconds(10) == [pytest.approx(0.003 / 2)] and fake_cuda.replays == 1 + 5
+    assert seconds(1) == [pytest.approx(0.003 / 2)]  # at least one replay
+
+
+def test_the_peak_is_beyond_what_lay_there_before(fake_cuda):
+    step = Step({}, whole=lambda: setattr(fake_cuda, "peak", 1234))
+    assert gpu_module.Gpu("library").peak_bytes(step) == 234
+
+
+def test_a_peer_that_does_not_fit_is_left_out(fake_cuda, monkeypatch):
+    def too_large(device, case):
+        raise fake_cuda.OutOfMemoryError("out of memory:\n2 GiB")
+
+    monkeypatch.setitem(gpu_module.PEERS, "torch", too_large)
+    answer = Peer(gpu_module.Gpu("library"), "torch").answer({"case": dataclasses.asdict(CASES[0])})
+    assert answer == {"missing": "out of memory: 2 GiB"}
 
 
 class InProcess:
