@@ -1,8 +1,8 @@
 """On a GPU: the implementations that are compared, time and memory. Needs PyTorch, nvcc and a checkout, and no Paddle.
 
 The fused peer is the kernels alone, called through their C interface. Forward and backward are timed apart, by replays
-of CUDA graphs that go round several sets of inputs, more than the caches hold; the losses are row sums, as the operator
-computes them.
+of CUDA graphs that go round several sets of inputs, more than the caches hold if 50 are enough for that; the losses are
+row sums, as the operator computes them.
 """
 
 import functools
@@ -21,6 +21,7 @@ __all__ = ["Gpu", "build"]
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 CACHE = 200e6  # bytes that no GPU's caches hold
+MOST_SETS = 50
 
 
 def build(folder):
@@ -163,7 +164,7 @@ def composed_in_torch(gpu, case, compiled):
     import torch
     from torch._functorch import config
 
-    if hasattr(config, "donated_buffer"):  # or what compiled code has kept of forward is good for one backward only
+    if hasattr(config, "donated_buffer"):  # else what compiled code keeps of a forward is good for one backward
         config.donated_buffer = False
     loss = torch_loss(case, compiled, dim=1)
     dtype = getattr(torch, case.dtype)
@@ -218,4 +219,4 @@ def _passes(forward, backward, sets):
 
 def _seeds(case):
     """One for each set of inputs."""
-    return range(min(50, int(CACHE / case.bytes_moved("forward")) + 1))
+    return range(min(MOST_SETS, int(CACHE / case.bytes_moved("forward")) + 1))
