@@ -74,7 +74,7 @@ def test_build_info_tells_what_is_in_use():
 def test_another_paddle_is_refused_with_the_way_out():
     code = (
         "import paddle.version as v; v.full_version = '9.9.9'; "
-        "import paddle; paddle.__version__ = '9.9.9'; import paddle_vfl"
+        "import paddle; paddle.__version__ = '9.9.9'; import paddle_vfl; paddle_vfl.enable()"
     )
     errors = python(code)[1]
     assert "ImportError: paddle_vfl was built for Paddle" in errors and "this is Paddle 9.9.9. Build it again" in errors
