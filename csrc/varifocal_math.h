@@ -20,6 +20,9 @@
 
 #include "varifocal.h"
 
+#ifndef VFL_ISA
+#error "VFL_ISA, the namespace of the backend, comes first: include backend.cuh or kernels.inl"
+#endif
 #ifndef VFL_INLINE
 #define VFL_INLINE inline __attribute__((always_inline))
 #endif
@@ -27,12 +30,27 @@
 namespace paddle_vfl {
 namespace VFL_ISA {
 
-// What is known of the elements of one call.
+// What is settled of the formula when a kernel is compiled. Everything else is in Coefficients.
+template <bool kLogits_, bool kSquare_>
+struct Formula {
+  static constexpr bool kLogits = kLogits_;  // the predictions are logits
+  static constexpr bool kSquare = kSquare_;  // gamma is 2
+};
+
+// What is known of elements that are computed together.
 enum class Elements {
   kDense,       // positive where q > 0
   kMasked,      // positive by the share y
   kBackground,  // all negative with q = 0; q and y are not read
 };
+
+// How a kernel computes the elements of a target kind. All elements of pairs are computed as background, and then the
+// positives, at most one in a row, once more as dense ones.
+constexpr Elements elements_of(TargetKind kind) {
+  return kind == TargetKind::kDense    ? Elements::kDense
+         : kind == TargetKind::kMasked ? Elements::kMasked
+                                       : Elements::kBackground;
+}
 
 // x^t for a constant t and x > 0. Multiples of 1/2 from 0 to 8 are computed by products and a square root.
 template <class B>
@@ -74,8 +92,8 @@ struct Coefficients {
   Power<B> power;            // x^(gamma - 1)
 };
 
-// Binary cross entropy of a prediction against q, and what its derivative needs.
-template <class B, bool kLogits, Elements kElements>
+// Binary cross entropy of a prediction against q, and what its derivative needs. F is a Formula.
+template <class B, class F, Elements kElements>
 struct CrossEntropy {
   using V = typename B::V;
   using T = typename B::T;
@@ -84,7 +102,7 @@ struct CrossEntropy {
   V value, grad;  // the cross entropy and its derivative; where q is not 0, the precise way
 
   VFL_INLINE CrossEntropy(V x, V q) {
-    if constexpr (kLogits) {
+    if constexpr (F::kLogits) {
       const V e = B::exp_nonpositive(B::negative_abs(x));
       const V r = B::reciprocal(T(1) + e);
       const V er = e * r;
@@ -121,23 +139,24 @@ struct CrossEntropy {
   }
 };
 
-// kSquare: gamma is 2. x prediction, q target score, y positive share, upstream the derivative of the result.
-template <class B, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
+// The loss of an element, or its derivative if kGrad. x prediction, q target score, y positive share, upstream the
+// derivative of the result.
+template <class B, class F, Elements kElements, bool kGrad>
 VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B::V y, typename B::V upstream,
                                    const Coefficients<B>& c) {
   using V = typename B::V;
   using T = typename B::T;
   if constexpr (kElements != Elements::kBackground) {
     // Nearly all elements are: a shorter path, with the same bits. Probabilities below 0 have to give NaN.
-    if (B::all_background(kLogits ? V{} : x, q, kElements == Elements::kMasked ? y : V{}))
-      return varifocal<B, kLogits, kSquare, Elements::kBackground, kGrad>(x, q, y, upstream, c);
+    if (B::all_background(F::kLogits ? V{} : x, q, kElements == Elements::kMasked ? y : V{}))
+      return varifocal<B, F, Elements::kBackground, kGrad>(x, q, y, upstream, c);
   }
-  const CrossEntropy<B, kLogits, kElements> bce(x, q);
+  const CrossEntropy<B, F, kElements> bce(x, q);
 
   V d = bce.p;
   if constexpr (kElements == Elements::kDense) d = bce.p - q;
   V result;
-  if constexpr (kSquare) {
+  if constexpr (F::kSquare) {
     if constexpr (kGrad) {
       result = (c.alpha * d) * (d * bce.grad + (bce.value + bce.value) * bce.dp);
     } else {

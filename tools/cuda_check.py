@@ -1,7 +1,7 @@
 """Compile the CUDA kernels for every architecture: ``python tools/cuda_check.py [ARCH ...]``.
 
-Fails on a warning, and on a kernel that spills registers or keeps a stack frame. Prints the registers of the kernels:
-smallest and largest number of each kind.
+Fails on a warning, and on a kernel that spills registers or keeps a stack frame. Prints how many registers a thread
+takes, at least and at most, for each kernel and dtype.
 """
 
 import argparse

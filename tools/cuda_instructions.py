@@ -3,9 +3,8 @@ GPU.
 
 Compiles for sm_90 what training calls most, logits with gamma 2: the row sums of the loss (a thread that computes 32
 elements) and the gradient (8 elements). Reads the machine code and takes the shortest way to the end with one
-exponential an element and loads of 16
-bytes: that of whole vectors without a positive, which nearly all are. Adding up the rows is not in it. Fails where a
-number is above LIMITS, or the loads of a vector wait for one another.
+exponential an element and loads of 16 bytes: that of whole vectors without a positive, which nearly all are. Adding up
+the rows is not in it. Fails where a number is above LIMITS, or the loads of a vector wait for one another.
 """
 
 import argparse
@@ -22,27 +21,27 @@ KERNELS = """
 #include "launch.cuh"
 namespace paddle_vfl {
 namespace cuda {
-template <class P, Elements kElements>
-void form(const Problem& problem, const Slice& slice, cudaStream_t stream) {
-  using F = Form<Computed<P>, P, P, true, true, kElements>;
-  launch_elementwise<F, true>(problem, slice, stream);
-  launch_sums<F>(problem, slice, stream);
+template <DType kPred, TargetKind kKind>
+void launch_both(const Problem& problem, const Slice& slice, cudaStream_t stream) {
+  using Traits = KernelTraits<kPred, true, kKind, Formula<true, true>>;
+  launch_elementwise<Traits, true>(problem, slice, stream);
+  launch_sums<Traits>(problem, slice, stream);
 }
-template <class P>
-void forms(const Problem& problem, const Slice& slice, cudaStream_t stream) {
-  form<P, Elements::kDense>(problem, slice, stream);
-  form<P, Elements::kMasked>(problem, slice, stream);
-  form<P, Elements::kBackground>(problem, slice, stream);
+template <DType kPred>
+void launch_all(const Problem& problem, const Slice& slice, cudaStream_t stream) {
+  launch_both<kPred, TargetKind::kDense>(problem, slice, stream);
+  launch_both<kPred, TargetKind::kMasked>(problem, slice, stream);
+  launch_both<kPred, TargetKind::kPair>(problem, slice, stream);
 }
-template void forms<float>(const Problem&, const Slice&, cudaStream_t);
-template void forms<__half>(const Problem&, const Slice&, cudaStream_t);
-template void forms<__nv_bfloat16>(const Problem&, const Slice&, cudaStream_t);
+template void launch_all<DType::kFloat32>(const Problem&, const Slice&, cudaStream_t);
+template void launch_all<DType::kFloat16>(const Problem&, const Slice&, cudaStream_t);
+template void launch_all<DType::kBFloat16>(const Problem&, const Slice&, cudaStream_t);
 }  // namespace cuda
 }  // namespace paddle_vfl
 """
-TARGETS = ["dense", "masked", "pair"]  # in the order of the enumerators of Elements
+KINDS = ["dense", "masked", "pair"]  # in the order of the enumerators of TargetKind
+DTYPES = ["float32", "float64", "float16", "bfloat16"]  # and of DType
 ARRAYS = {"dense": 2, "masked": 3, "pair": 1}  # of elements, that are read
-DTYPES = {"f": "float32", "6__half": "float16", "13__nv_bfloat16": "bfloat16"}  # by their mangled names
 # nvcc 13.0, and 3% for its other versions
 LIMITS = {
     ("forward", "float32"): {"dense": 36, "masked": 39, "pair": 35},
@@ -124,22 +123,22 @@ def loads_in_flight(way):
 
 
 def count(name, instructions, labels):
-    """((direction, dtype), targets, (instructions an element, loads in flight)), or None."""
+    """((direction, dtype), kind, (instructions an element, loads in flight)), or None."""
     if "sum_rows" in name:
         return None
-    dtype = DTYPES[re.search(r"FormIf(f|6__half|13__nv_bfloat16)", name)[1]]
-    targets = TARGETS[int(re.search(r"ElementsE(\d)", name)[1])]
+    dtype = DTYPES[int(re.search(r"DTypeE(\d)", name)[1])]
+    kind = KINDS[int(re.search(r"TargetKindE(\d)", name)[1])]
     direction = "forward" if "sum_tiles" in name else "backward"
     accesses = 2 if dtype == "float32" else 1  # of 16 bytes, for 8 elements
     elements = 32 if direction == "forward" else 8
     moved = elements // 8 * accesses
     wanted = {
         "MUFU.EX2": elements,
-        "LDG.E.128": moved * ARRAYS[targets],
+        "LDG.E.128": moved * ARRAYS[kind],
         "STG.E.128": moved if direction == "backward" else 0,
     }
     way = shortest_way(instructions, labels, wanted)
-    return (direction, dtype), targets, (len(way) / elements, loads_in_flight(way))
+    return (direction, dtype), kind, (len(way) / elements, loads_in_flight(way))
 
 
 def main():
@@ -150,20 +149,18 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name, (instructions, labels) in disassemble(folder).items():
             if counted := count(name, instructions, labels):
-                row, targets, table[row][targets] = counted
-    print("instructions an element (loads in flight)".ljust(44) + "".join(t.rjust(12) for t in TARGETS))
+                row, kind, table[row][kind] = counted
+    print("instructions an element (loads in flight)".ljust(44) + "".join(kind.rjust(12) for kind in KINDS))
     complaints = []
     for row in LIMITS:
-        cells = [table[row][targets] for targets in TARGETS]
+        cells = [table[row][kind] for kind in KINDS]
         print(" ".join(row).ljust(44) + "".join(f"{number:.1f} ({loads})".rjust(12) for number, loads in cells))
-        for targets, limit in LIMITS[row].items():
-            number, loads = table[row][targets]
+        for kind, limit in LIMITS[row].items():
+            number, loads = table[row][kind]
             if number > limit:
-                complaints.append(f"{' '.join(row)} {targets}: {number:.1f} instructions, limit {limit}")
-            if loads < ARRAYS[targets]:
-                complaints.append(
-                    f"{' '.join(row)} {targets}: waits for a load before the arrays' loads are all issued"
-                )
+                complaints.append(f"{' '.join(row)} {kind}: {number:.1f} instructions, limit {limit}")
+            if loads < ARRAYS[kind]:
+                complaints.append(f"{' '.join(row)} {kind}: waits for a load before the arrays' loads are all issued")
     if complaints:
         sys.exit("\n".join(complaints))
 

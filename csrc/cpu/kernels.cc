@@ -6,10 +6,6 @@
 
 #include "threads.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define VFL_X86_KERNELS
-#endif
-
 namespace paddle_vfl {
 
 #define VFL_DECLARE(isa)                                         \
@@ -65,15 +61,6 @@ const Kernels* choose() {
 std::atomic<const Kernels*>& current() {
   static std::atomic<const Kernels*> kernels{choose()};
   return kernels;
-}
-
-// Without sums the rows do not matter, only the elements.
-Problem flattened(Problem problem) {
-  if (!problem.reduce_rows && problem.kind != TargetKind::kPair) {
-    problem.rows *= problem.classes;
-    problem.classes = 1;
-  }
-  return problem;
 }
 
 // Rows that are worth handing to another thread: about 32,768 elements.

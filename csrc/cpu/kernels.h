@@ -6,6 +6,11 @@
 
 #include "../varifocal.h"
 
+// Versions beside the portable one. clang has no such target pragma.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define VFL_X86_KERNELS
+#endif
+
 namespace paddle_vfl {
 
 // Loss of the rows [begin, end), float (double for double predictions): one number an element, or a row if reduce_rows.

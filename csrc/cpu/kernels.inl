@@ -1,13 +1,12 @@
-// The CPU kernels. A file that sets VFL_ISA, VFL_VECTOR_BYTES and the target includes this and gets forward() and
-// backward() in namespace VFL_ISA.
+// The CPU kernels. A file that sets the target, VFL_ISA and VFL_VECTOR_BYTES includes this after before_target.h and
+// gets forward() and backward() in namespace VFL_ISA.
 //
 // The rows are cut into tiles of at most kTile elements: whole rows, or parts of one row where a row is longer. A
 // tile's operands are used where they lie; those that have neither the type of the predictions nor that which is
 // computed in are converted into the first-level cache before.
-#include <algorithm>
-#include <type_traits>
-
+#include "../dispatch.h"
 #include "../varifocal_math.h"
+#include "before_target.h"
 #include "simd.h"
 #include "storage.h"
 
@@ -23,7 +22,7 @@ template <class T, class P, class Q>
 using TileFunction = void (*)(int n, const P* x, const Q* q, const Q* y, const T* upstream,
                               const Coefficients<Simd<T>>& c, void* out);
 
-template <class T, class P, class Q, bool kLogits, bool kSquare, Elements kElements, bool kGrad>
+template <class T, class P, class Q, class F, Elements kElements, bool kGrad>
 void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c,
                   void* result) {
   using B = Simd<T>;
@@ -31,13 +30,13 @@ void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, 
   using Out = std::conditional_t<kGrad, P, T>;
   constexpr bool kReadsQ = kElements != Elements::kBackground, kReadsY = kElements == Elements::kMasked;
   Out* const out = static_cast<Out*>(result);
-  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream,
-                              Out* out) __attribute__((always_inline)) {
-    const V vq = kReadsQ ? load<T>(q) : V{};
-    const V vy = kReadsY ? load<T>(y) : V{};
-    const V vu = kGrad ? load<T>(upstream) : V{};
-    store<T>(out, varifocal<B, kLogits, kSquare, kElements, kGrad>(load<T>(x), vq, vy, vu, c));
-  };
+  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream, Out* out)
+                             __attribute__((always_inline)) {
+                               const V vq = kReadsQ ? load<T>(q) : V{};
+                               const V vy = kReadsY ? load<T>(y) : V{};
+                               const V vu = kGrad ? load<T>(upstream) : V{};
+                               store<T>(out, varifocal<B, F, kElements, kGrad>(load<T>(x), vq, vy, vu, c));
+                             };
   int i = 0;
   for (; i + B::kLanes <= n; i += B::kLanes)
     vector_at(x + i, kReadsQ ? q + i : q, kReadsY ? y + i : y, kGrad ? upstream + i : upstream, out + i);
@@ -55,16 +54,6 @@ void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, 
   }
 }
 
-template <class T, class P, class Q, bool kGrad, Elements kElements>
-TileFunction<T, P, Q> select_tile_function(const Problem& problem) {
-  const bool square = problem.gamma == 2;
-  if (problem.use_sigmoid)
-    return square ? compute_tile<T, P, Q, true, true, kElements, kGrad>
-                  : compute_tile<T, P, Q, true, false, kElements, kGrad>;
-  return square ? compute_tile<T, P, Q, false, true, kElements, kGrad>
-                : compute_tile<T, P, Q, false, false, kElements, kGrad>;
-}
-
 // The sum in an order that depends on n alone.
 template <class T>
 T sum(const T* p, int n) {
@@ -80,8 +69,9 @@ T sum(const T* p, int n) {
 }
 
 inline int64_t class_of(Array label, int64_t row) {
-  return label.type == DType::kInt32 ? static_cast<const int32_t*>(label.data)[row]
-                                     : static_cast<const int64_t*>(label.data)[row];
+  return dispatch(IntegerTypes(), label.type, [=](auto type) -> int64_t {
+    return static_cast<const Stored<decltype(type)::value>*>(label.data)[row];
+  });
 }
 
 // Whole rows [row, row + rows), or the columns [column, column + columns) of one row.
@@ -90,23 +80,31 @@ struct Tile {
   int rows, columns;
 };
 
-// P holds the predictions, Q the targets and masks: P if all of them have that type, or T, to which they are converted.
-template <class T, class P, class Q, bool kGrad>
+// Q holds the targets and masks: P if they have the type of the predictions, or T, to which they are converted.
+template <DType kPred, class Q, bool kGrad>
 class Pass {
+  static constexpr DType kComputed = computed_in(kPred);
+  using P = Stored<kPred>;
+  using T = Stored<kComputed>;
   using Out = std::conditional_t<kGrad, P, T>;
 
  public:
   Pass(const Problem& problem, Array grad_loss, void* out)
-      : problem_(problem), grad_loss_(grad_loss), out_(static_cast<Out*>(out)), coefficients_(problem) {
-    switch (problem.kind) {
-      case TargetKind::kDense: compute_ = select_tile_function<T, P, Q, kGrad, Elements::kDense>(problem); break;
-      case TargetKind::kMasked: compute_ = select_tile_function<T, P, Q, kGrad, Elements::kMasked>(problem); break;
-      case TargetKind::kPair: compute_ = select_tile_function<T, P, Q, kGrad, Elements::kBackground>(problem); break;
-    }
-    compute_positives_ = select_tile_function<T, T, T, kGrad, Elements::kDense>(problem);
+      : problem_(problem),
+        grad_loss_(grad_loss),
+        out_(static_cast<Out*>(out)),
+        coefficients_(problem),
+        compute_(dispatch_kind_and_formula(
+            problem,
+            [](auto kind, auto formula) {
+              return &compute_tile<T, P, Q, decltype(formula), elements_of(decltype(kind)::value), kGrad>;
+            })),
+        compute_positives_(dispatch_formula(
+            problem, [](auto formula) { return &compute_tile<T, T, T, decltype(formula), Elements::kDense, kGrad>; })) {
   }
 
   void run(int64_t begin, int64_t end) {
+    if (kGrad) find_uniform_upstream(begin, end);
     const int64_t classes = problem_.classes;
     if (classes <= kTile) {
       const int64_t step = kTile / std::max<int64_t>(classes, 1);
@@ -148,7 +146,7 @@ class Pass {
   }
 
   // Where the elements lie as Q: in place, or converted into the buffer.
-  const Q* operand(Array array, int64_t offset, int n, T* buffer) {
+  const Q* operand(const Array& array, int64_t offset, int n, T* buffer) {
     if constexpr (std::is_same_v<Q, T>) {
       return as_computed(array, offset, n, buffer);
     } else {
@@ -156,28 +154,30 @@ class Pass {
     }
   }
 
-  const T* as_computed(Array array, int64_t offset, int n, T* buffer) {
-    if (array.type == (sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32))
-      return static_cast<const T*>(array.data) + offset;
+  const T* as_computed(const Array& array, int64_t offset, int n, T* buffer) {
+    if (array.type == kComputed) return static_cast<const T*>(array.data) + offset;
     widen(array, offset, n, buffer);
     return buffer;
+  }
+
+  // After a sum or a mean all rows have the same gradient: it is spread once for all tiles.
+  void find_uniform_upstream(int64_t begin, int64_t end) {
+    if (!problem_.reduce_rows || grad_loss_.type != kComputed) return;
+    const T* row_grad = static_cast<const T*>(grad_loss_.data);
+    uniform_ = std::equal(row_grad + begin + 1, row_grad + end, row_grad + begin);
+    if (uniform_) std::fill_n(upstream_, kTile, row_grad[begin]);
   }
 
   // The gradient of the loss for each element of the tile.
   const T* upstream_of(const Tile& tile, int64_t offset, int n) {
     if (!problem_.reduce_rows) return as_computed(grad_loss_, offset, n, upstream_);
+    if (uniform_) return upstream_;
     const T* row_grad = as_computed(grad_loss_, tile.row, tile.rows, row_grad_);
-    const auto all_are = [&](T value) {
-      return std::all_of(row_grad, row_grad + tile.rows, [=](T g) { return g == value; });
-    };
-    // after a sum or a mean all rows have the same gradient, which the last tile has left in the buffer
-    if (n <= filled_ && all_are(upstream_[0])) return upstream_;
     for (int r = 0; r < tile.rows; ++r) std::fill_n(upstream_ + r * tile.columns, tile.columns, row_grad[r]);
-    filled_ = all_are(row_grad[0]) ? n : 0;
     return upstream_;
   }
 
-  // Pair targets: the tile was computed as background; compute the few elements that have a score once more, together.
+  // Pairs: the tile was computed as background; compute the few elements that have a score once more, together.
   void compute_positives(const Tile& tile, const P* x, const T* upstream, Out* out) {
     int count = 0;
     for (int r = 0; r < tile.rows; ++r) {
@@ -199,40 +199,31 @@ class Pass {
   const Array grad_loss_;
   Out* const out_;
   const Coefficients<Simd<T>> coefficients_;
-  TileFunction<T, P, Q> compute_;
-  TileFunction<T, T, T> compute_positives_;
-  int filled_ = 0;  // elements at the head of upstream_ that hold one value
+  const TileFunction<T, P, Q> compute_;
+  const TileFunction<T, T, T> compute_positives_;
+  bool uniform_ = false;  // upstream_ is that of every tile
   alignas(64) T q_[kTile], y_[kTile], upstream_[kTile], row_grad_[kTile], loss_[kTile];
   T gathered_x_[kTile], gathered_q_[kTile], gathered_upstream_[kTile], gathered_out_[kTile];
   int place_[kTile];
 };
 
-template <class T, class P, bool kGrad>
+template <DType kPred, bool kGrad>
 void run(const Problem& problem, Array grad_loss, void* out, int64_t begin, int64_t end) {
-  if constexpr (sizeof(P) != sizeof(T)) {
-    const bool pair = problem.kind == TargetKind::kPair, dense = problem.kind == TargetKind::kDense;
-    if (!pair && problem.target.type == problem.pred.type && (dense || problem.label.type == problem.pred.type))
-      return Pass<T, P, P, kGrad>(problem, grad_loss, out).run(begin, end);
-  }
-  Pass<T, P, T, kGrad>(problem, grad_loss, out).run(begin, end);
-}
-
-template <bool kGrad>
-void run(const Problem& problem, Array grad_loss, void* out, int64_t begin, int64_t end) {
-  switch (problem.pred.type) {
-    case DType::kFloat64: return run<double, double, kGrad>(problem, grad_loss, out, begin, end);
-    case DType::kFloat16: return run<float, Float16, kGrad>(problem, grad_loss, out, begin, end);
-    case DType::kBFloat16: return run<float, BFloat16, kGrad>(problem, grad_loss, out, begin, end);
-    default: return run<float, float, kGrad>(problem, grad_loss, out, begin, end);
-  }
+  using P = Stored<kPred>;
+  using T = Stored<computed_in(kPred)>;
+  if constexpr (!std::is_same_v<P, T>)
+    if (has_one_dtype(problem)) return Pass<kPred, P, kGrad>(problem, grad_loss, out).run(begin, end);
+  Pass<kPred, T, kGrad>(problem, grad_loss, out).run(begin, end);
 }
 
 void forward(const Problem& problem, void* loss, int64_t begin, int64_t end) {
-  run<false>(problem, {}, loss, begin, end);
+  dispatch(FloatingTypes(), problem.pred.type,
+           [&](auto type) { run<decltype(type)::value, false>(problem, {}, loss, begin, end); });
 }
 
 void backward(const Problem& problem, Array grad_loss, void* grad_pred, int64_t begin, int64_t end) {
-  run<true>(problem, grad_loss, grad_pred, begin, end);
+  dispatch(FloatingTypes(), problem.pred.type,
+           [&](auto type) { run<decltype(type)::value, true>(problem, grad_loss, grad_pred, begin, end); });
 }
 
 }  // namespace VFL_ISA

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../varifocal.h"
+#include "../dispatch.h"
 #include "simd.h"
 
 namespace paddle_vfl {
@@ -15,6 +15,15 @@ struct Float16 {
 };
 struct BFloat16 {
   uint16_t bits;
+};
+
+template <>
+struct Storage<DType::kFloat16> {
+  using Type = Float16;
+};
+template <>
+struct Storage<DType::kBFloat16> {
+  using Type = BFloat16;
 };
 
 inline float half_to_float(uint16_t h) {
@@ -170,22 +179,13 @@ VFL_INLINE void store(S* p, typename Simd<T>::V v) {
   }
 }
 
-// out[0, n) = in[0, n)
-template <class T, class S>
-void widen(const S* in, int n, T* out) {
-  for (int i = 0; i < n; ++i) out[i] = static_cast<T>(to_number(in[i]));
-}
-
 // out[0, n) = in[offset, offset + n)
 template <class T>
 void widen(Array in, int64_t offset, int n, T* out) {
-  switch (in.type) {
-    case DType::kFloat32: return widen(static_cast<const float*>(in.data) + offset, n, out);
-    case DType::kFloat64: return widen(static_cast<const double*>(in.data) + offset, n, out);
-    case DType::kFloat16: return widen(static_cast<const Float16*>(in.data) + offset, n, out);
-    case DType::kBFloat16: return widen(static_cast<const BFloat16*>(in.data) + offset, n, out);
-    default: return;  // integers are class labels, never values
-  }
+  dispatch(FloatingTypes(), in.type, [=](auto type) {
+    const auto* from = static_cast<const Stored<decltype(type)::value>*>(in.data) + offset;
+    for (int i = 0; i < n; ++i) out[i] = static_cast<T>(to_number(from[i]));
+  });
 }
 
 }  // namespace VFL_ISA

@@ -1,11 +1,14 @@
-// The CUDA backend of varifocal_math.h: scalars and the device's functions.
+// The CUDA backend of varifocal_math.h: scalars and the device's functions. The other files here have the headers that
+// both backends share from this one, which tells them where they are.
 #pragma once
 
-#define VFL_ISA    cuda
-#define VFL_INLINE __device__ __forceinline__
+#define VFL_ISA         cuda
+#define VFL_INLINE      __device__ __forceinline__
+#define VFL_HOST_DEVICE __host__ __device__ __forceinline__
 
 #include <cstdint>
 
+#include "../dispatch.h"
 #include "../polynomials.h"
 #include "../varifocal_math.h"
 
@@ -64,7 +67,7 @@ class Scalar<float> {
     return limit > x ? limit : x;  // fmaxf would lose a NaN
 #endif
   }
-  static VFL_INLINE bool all_background(V, V, V) { return false; }  // kernels.cuh asks it of a whole vector
+  static VFL_INLINE bool all_background(V, V, V) { return false; }  // vector.cuh asks it of a whole vector
 
  private:
   // a constant of the host can be used on the device one number at a time
@@ -100,7 +103,7 @@ class Scalar<double> {
   static VFL_INLINE V abs(V x) { return ::fabs(x); }
   static VFL_INLINE V negative_abs(V x) { return -::fabs(x); }
   static VFL_INLINE V at_least(V x, T limit) { return limit > x ? limit : x; }
-  static VFL_INLINE bool all_background(V, V, V) { return false; }  // kernels.cuh asks it of a whole vector
+  static VFL_INLINE bool all_background(V, V, V) { return false; }  // vector.cuh asks it of a whole vector
 };
 
 }  // namespace cuda

@@ -8,14 +8,19 @@
 #include <cstring>
 #include <type_traits>
 
-#include "../varifocal.h"
+#include "backend.cuh"
 
 namespace paddle_vfl {
 namespace cuda {
 
-// What a storage type is computed in.
-template <class S>
-using Computed = std::conditional_t<std::is_same<S, double>::value, double, float>;
+template <>
+struct Storage<DType::kFloat16> {
+  using Type = __half;
+};
+template <>
+struct Storage<DType::kBFloat16> {
+  using Type = __nv_bfloat16;
+};
 
 template <class To, class From>
 VFL_INLINE To bit_cast(const From& from) {
@@ -103,20 +108,11 @@ VFL_INLINE void store(S* p, uint32_t first, int count, bool aligned, const Pack<
 }
 
 // The same for a type that is known only at run time.
-template <class Function>
-VFL_INLINE auto with_type(DType type, const Function& function) {
-  switch (type) {
-    case DType::kFloat64: return function(double{});
-    case DType::kFloat16: return function(__half{});
-    case DType::kBFloat16: return function(__nv_bfloat16{});
-    default: return function(float{});
-  }
-}
-
 template <int W, class T>
 VFL_INLINE Pack<T, W> load_any(Array array, uint32_t first, int count, bool aligned) {
-  return with_type(array.type, [&](auto zero) {
-    const auto pack = load<W>(static_cast<const decltype(zero)*>(array.data), first, count, aligned);
+  return dispatch(FloatingTypes(), array.type, [&](auto type) {
+    using S = Stored<decltype(type)::value>;
+    const Pack<S, W> pack = load<W>(static_cast<const S*>(array.data), first, count, aligned);
     Pack<T, W> numbers;
 #pragma unroll
     for (int j = 0; j < W; ++j) numbers.items[j] = static_cast<T>(pack.number(j));
@@ -126,8 +122,8 @@ VFL_INLINE Pack<T, W> load_any(Array array, uint32_t first, int count, bool alig
 
 template <class T>
 VFL_INLINE T number_at(Array array, uint32_t index) {
-  return with_type(array.type, [&](auto zero) {
-    using S = decltype(zero);
+  return dispatch(FloatingTypes(), array.type, [&](auto type) {
+    using S = Stored<decltype(type)::value>;
     const S item = static_cast<const S*>(array.data)[index];
     if constexpr (sizeof(S) == 2)
       return static_cast<T>(to_float(item));
