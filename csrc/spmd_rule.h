@@ -7,10 +7,11 @@
 #if __has_include("paddle/phi/api/ext/spmd_infer.h")
 #include <algorithm>
 
+#include "attributes.h"
 #include "paddle/phi/api/ext/spmd_infer.h"
 #include "varifocal.h"
 
-#define VFL_SPMD_RULE(rule) .SetInferSpmdFn(PD_INFER_SPMD_RULE(rule))
+#define VFL_SPMD_RULE(pass) .SetInferSpmdFn(PD_INFER_SPMD_RULE(paddle_vfl::WithAttributes<paddle_vfl::SpmdRules>::pass))
 
 namespace paddle_vfl {
 
@@ -52,21 +53,25 @@ inline Spmd spmd(const DistMetaTensor& pred, const DistMetaTensor& target, const
   return result;
 }
 
-inline SpmdInfo spmd_forward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
-                             bool, bool, bool reduce_rows, int kind, const std::string&, const std::string&) {
-  const Spmd s = spmd(pred, target, label, kind);
-  return {{s.elements, s.target, s.target}, {reduce_rows ? s.partial_rows : s.elements}};
-}
+template <class... Values>
+struct SpmdRules {
+  static SpmdInfo forward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
+                          Values... values) {
+    const Attributes attributes{values...};
+    const Spmd s = spmd(pred, target, label, attributes.kind);
+    return {{s.elements, s.target, s.target}, {attributes.reduce_rows ? s.partial_rows : s.elements}};
+  }
 
-inline SpmdInfo spmd_backward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
-                              const DistMetaTensor&, bool, bool, bool reduce_rows, int kind, const std::string&,
-                              const std::string&) {
-  const Spmd s = spmd(pred, target, label, kind);
-  return {{s.elements, s.target, s.target, reduce_rows ? s.rows : s.elements}, {s.elements}};
-}
+  static SpmdInfo backward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
+                           const DistMetaTensor&, Values... values) {
+    const Attributes attributes{values...};
+    const Spmd s = spmd(pred, target, label, attributes.kind);
+    return {{s.elements, s.target, s.target, attributes.reduce_rows ? s.rows : s.elements}, {s.elements}};
+  }
+};
 
 }  // namespace paddle_vfl
 
 #else
-#define VFL_SPMD_RULE(rule)
+#define VFL_SPMD_RULE(pass)
 #endif

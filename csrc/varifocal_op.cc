@@ -2,12 +2,14 @@
 //
 //   paddle_vfl_varifocal_loss(Pred, Target, Label) -> Loss, and its gradient with respect to Pred.
 //
-// Attributes: iou_weighted, use_sigmoid, reduce_rows; kind, a TargetKind: what Target and Label are; alpha and gamma
-// are decimal texts, because Paddle 2.6 has no attribute of double precision. A dense target has no label: Target
-// stands in its place, for Paddle's optional inputs crash in distributed tensors and lose tensors without elements.
+// A dense target has no label: the caller gives Target once more, for Paddle's optional inputs crash in distributed
+// tensors and lose tensors without elements.
 #include <locale>
 #include <sstream>
+#include <string>
+#include <vector>
 
+#include "attributes.h"
 #include "cpu/buffers.h"
 #include "cpu/kernels.h"
 #ifdef VFL_CUDA
@@ -21,6 +23,9 @@ namespace {
 
 using paddle::DataType;
 using paddle::Tensor;
+using paddle_vfl::Attributes;
+using paddle_vfl::DType;
+using paddle_vfl::Problem;
 using paddle_vfl::TargetKind;
 using Shape = std::vector<int64_t>;
 
@@ -32,20 +37,16 @@ double number(const std::string& text) {
   return value;
 }
 
-paddle_vfl::DType dtype_of(const Tensor& tensor, const char* name) {
+DType dtype_of(const Tensor& tensor, const char* name) {
   switch (tensor.dtype()) {
-    case DataType::FLOAT32: return paddle_vfl::DType::kFloat32;
-    case DataType::FLOAT64: return paddle_vfl::DType::kFloat64;
-    case DataType::FLOAT16: return paddle_vfl::DType::kFloat16;
-    case DataType::BFLOAT16: return paddle_vfl::DType::kBFloat16;
-    case DataType::INT32: return paddle_vfl::DType::kInt32;
-    case DataType::INT64: return paddle_vfl::DType::kInt64;
+    case DataType::FLOAT32: return DType::kFloat32;
+    case DataType::FLOAT64: return DType::kFloat64;
+    case DataType::FLOAT16: return DType::kFloat16;
+    case DataType::BFLOAT16: return DType::kBFloat16;
+    case DataType::INT32: return DType::kInt32;
+    case DataType::INT64: return DType::kInt64;
     default: PD_THROW(name, " has an unsupported dtype");
   }
-}
-
-bool is_integer(paddle_vfl::DType type) {
-  return type == paddle_vfl::DType::kInt32 || type == paddle_vfl::DType::kInt64;
 }
 
 paddle_vfl::Array array_of(const Tensor& tensor, const char* name) { return {tensor.data(), dtype_of(tensor, name)}; }
@@ -56,12 +57,10 @@ Shape without_classes(Shape shape) {
 }
 
 // The last checks before raw pointers: the Python functions have told the user already, in friendlier words.
-paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label, bool iou_weighted,
-                               bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha,
-                               const std::string& gamma) {
-  PD_CHECK(kind >= 0 && kind <= 2, "kind: expected 0 (dense), 1 (masked) or 2 (pair)");
-  paddle_vfl::Problem problem;
-  problem.kind = static_cast<TargetKind>(kind);
+Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label, const Attributes& attributes) {
+  PD_CHECK(attributes.kind >= 0 && attributes.kind <= 2, "kind: expected 0 (dense), 1 (masked) or 2 (pair)");
+  Problem problem;
+  problem.kind = static_cast<TargetKind>(attributes.kind);
   const bool pair = problem.kind == TargetKind::kPair;
   const Shape shape = pred.shape();
   PD_CHECK(!shape.empty(), "pred has no dimension, expected the classes in the last one");
@@ -76,15 +75,15 @@ paddle_vfl::Problem problem_of(const Tensor& pred, const Tensor& target, const T
   problem.pred = array_of(pred, "pred");
   problem.target = array_of(target, "target");
   problem.label = array_of(label, "label");
-  PD_CHECK(!is_integer(problem.pred.type) && !is_integer(problem.target.type),
+  PD_CHECK(!paddle_vfl::is_integer(problem.pred.type) && !paddle_vfl::is_integer(problem.target.type),
            "pred and target: expected floating point");
-  PD_CHECK(is_integer(problem.label.type) == pair,
+  PD_CHECK(paddle_vfl::is_integer(problem.label.type) == pair,
            pair ? "label: expected int32 or int64" : "label: expected floating point");
-  problem.alpha = number(alpha);
-  problem.gamma = number(gamma);
-  problem.iou_weighted = iou_weighted;
-  problem.use_sigmoid = use_sigmoid;
-  problem.reduce_rows = reduce_rows;
+  problem.alpha = number(attributes.alpha);
+  problem.gamma = number(attributes.gamma);
+  problem.iou_weighted = attributes.iou_weighted;
+  problem.use_sigmoid = attributes.use_sigmoid;
+  problem.reduce_rows = attributes.reduce_rows;
   return problem;
 }
 
@@ -98,19 +97,20 @@ void check_device(const Tensor& pred) {
 #endif
 }
 
-void run_forward(const paddle_vfl::Problem& problem, const Tensor& pred, Tensor& loss) {
+DataType loss_dtype(DataType pred) { return pred == DataType::FLOAT64 ? pred : DataType::FLOAT32; }
+
+void run_forward(const Problem& problem, const Tensor& pred, Tensor& loss) {
 #ifdef VFL_CUDA
   if (pred.is_gpu()) return paddle_vfl::forward_cuda(problem, loss.data(), pred.place().GetDeviceId(), pred.stream());
 #endif
   paddle_vfl::forward_cpu(problem, loss.data());
 }
 
-void run_backward(const paddle_vfl::Problem& problem, const Tensor& pred, const Tensor& grad_loss, Tensor& grad_pred) {
+void run_backward(const Problem& problem, const Tensor& pred, const Tensor& grad_loss, Tensor& grad_pred) {
 #ifdef VFL_CUDA
   if (pred.is_gpu()) {
     // what the forward pass returned, so nothing else comes back
-    const DataType expected = problem.pred.type == paddle_vfl::DType::kFloat64 ? DataType::FLOAT64 : DataType::FLOAT32;
-    PD_CHECK(grad_loss.dtype() == expected, "grad_loss: expected the dtype of the loss");
+    PD_CHECK(grad_loss.dtype() == loss_dtype(pred.dtype()), "grad_loss: expected the dtype of the loss");
     return paddle_vfl::backward_cuda(problem, grad_loss.data(), grad_pred.data(), pred.place().GetDeviceId(),
                                      pred.stream());
   }
@@ -118,15 +118,11 @@ void run_backward(const paddle_vfl::Problem& problem, const Tensor& pred, const 
   paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
 }
 
-DataType loss_dtype(DataType pred) { return pred == DataType::FLOAT64 ? pred : DataType::FLOAT32; }
-
-std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, bool iou_weighted,
-                            bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha,
-                            const std::string& gamma) {
+std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label,
+                            const Attributes& attributes) {
   check_device(pred);
-  const paddle_vfl::Problem problem =
-      problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
-  const Shape shape = reduce_rows ? without_classes(pred.shape()) : pred.shape();
+  const Problem problem = problem_of(pred, target, label, attributes);
+  const Shape shape = problem.reduce_rows ? without_classes(pred.shape()) : pred.shape();
   // a row without classes has the loss 0
   Tensor loss = problem.classes == 0 ? paddle::full(shape, 0, loss_dtype(pred.dtype()), pred.place())
                                      : paddle::empty(shape, loss_dtype(pred.dtype()), pred.place());
@@ -143,54 +139,61 @@ Tensor empty_gradient(const Tensor& pred) {
 }
 
 std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& grad_loss,
-                             bool iou_weighted, bool use_sigmoid, bool reduce_rows, int kind, const std::string& alpha,
-                             const std::string& gamma) {
+                             const Attributes& attributes) {
   check_device(pred);
-  const paddle_vfl::Problem problem =
-      problem_of(pred, target, label, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma);
+  const Problem problem = problem_of(pred, target, label, attributes);
   PD_CHECK(grad_loss.place() == pred.place(), "pred and grad_loss are on different devices");
-  PD_CHECK(grad_loss.shape() == (reduce_rows ? without_classes(pred.shape()) : pred.shape()),
+  PD_CHECK(grad_loss.shape() == (problem.reduce_rows ? without_classes(pred.shape()) : pred.shape()),
            "the shape of the loss gradient does not fit that of pred");
   Tensor grad_pred = empty_gradient(pred);
   if (problem.rows > 0) run_backward(problem, pred, grad_loss, grad_pred);
   return {grad_pred};
 }
 
-// Without this Paddle would leave second derivatives out without a word.
-std::vector<Tensor> no_double_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool, bool, bool,
-                                       int, const std::string&, const std::string&) {
-  PD_THROW("the fused varifocal loss has no second derivative: use paddle_vfl.reference.varifocal_loss for it");
-}
+// As Paddle wants them: with the values of the attributes one by one.
+template <class... Values>
+struct Functions {
+  static std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, Values... values) {
+    return ::forward(pred, target, label, {values...});
+  }
 
-std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const Shape&, bool, bool, bool reduce_rows, int,
-                               const std::string&, const std::string&) {
-  return {reduce_rows && !pred.empty() ? without_classes(pred) : pred};
-}
+  static std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label,
+                                      const Tensor& grad_loss, Values... values) {
+    return ::backward(pred, target, label, grad_loss, {values...});
+  }
+
+  // Without this Paddle would leave second derivatives out without a word.
+  static std::vector<Tensor> double_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, Values...) {
+    PD_THROW("the fused varifocal loss has no second derivative: use paddle_vfl.reference.varifocal_loss for it");
+  }
+
+  static std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const Shape&, Values... values) {
+    return {Attributes{values...}.reduce_rows && !pred.empty() ? without_classes(pred) : pred};
+  }
+};
 
 std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const DataType&) { return {loss_dtype(pred)}; }
 
 }  // namespace
 
-#define VFL_ATTRIBUTES                                              \
-  {"iou_weighted: bool", "use_sigmoid: bool",  "reduce_rows: bool", \
-   "kind: int",          "alpha: std::string", "gamma: std::string"}
+using Operator = paddle_vfl::WithAttributes<Functions>;
 
 PD_BUILD_OP(paddle_vfl_varifocal_loss)
     .Inputs({"Pred", "Target", "Label"})
     .Outputs({"Loss"})
-    .Attrs(VFL_ATTRIBUTES)
-    .SetKernelFn(PD_KERNEL(forward))
-    .SetInferShapeFn(PD_INFER_SHAPE(infer_shape))
-    .SetInferDtypeFn(PD_INFER_DTYPE(infer_dtype)) VFL_SPMD_RULE(paddle_vfl::spmd_forward);
+    .Attrs(paddle_vfl::attribute_texts())
+    .SetKernelFn(PD_KERNEL(Operator::forward))
+    .SetInferShapeFn(PD_INFER_SHAPE(Operator::infer_shape))
+    .SetInferDtypeFn(PD_INFER_DTYPE(infer_dtype)) VFL_SPMD_RULE(forward);
 
 PD_BUILD_GRAD_OP(paddle_vfl_varifocal_loss)
     .Inputs({"Pred", "Target", "Label", paddle::Grad("Loss")})
     .Outputs({paddle::Grad("Pred")})
-    .Attrs(VFL_ATTRIBUTES)
-    .SetKernelFn(PD_KERNEL(backward)) VFL_SPMD_RULE(paddle_vfl::spmd_backward);
+    .Attrs(paddle_vfl::attribute_texts())
+    .SetKernelFn(PD_KERNEL(Operator::backward)) VFL_SPMD_RULE(backward);
 
 PD_BUILD_DOUBLE_GRAD_OP(paddle_vfl_varifocal_loss)
     .Inputs({"Pred", "Target", paddle::Grad("Loss"), paddle::Grad(paddle::Grad("Pred"))})
     .Outputs({paddle::Grad(paddle::Grad("Loss"))})
-    .Attrs(VFL_ATTRIBUTES)
-    .SetKernelFn(PD_KERNEL(no_double_backward));
+    .Attrs(paddle_vfl::attribute_texts())
+    .SetKernelFn(PD_KERNEL(Operator::double_backward));

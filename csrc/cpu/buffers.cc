@@ -59,25 +59,27 @@ void* map(size_t size) {
 
 void unmap(void* buffer) { munmap(static_cast<char*>(buffer) - kHeader, kHeader + size_of(buffer)); }
 
+// The buffer that was freed last of those that fit without wasting more than an eighth, or nullptr. Needs the lock.
+void* take(Cache& cache, size_t size) {
+  for (size_t i = cache.free.size(); i-- > 0;) {
+    void* const buffer = cache.free[i];
+    const size_t have = size_of(buffer);
+    if (have < size || have - size > size / 8) continue;
+    cache.free.erase(cache.free.begin() + static_cast<ptrdiff_t>(i));
+    cache.bytes -= have;
+    return buffer;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-// Where the lock is taken, the caller goes to the system instead of waiting: a child forked while another thread held
-// it would wait for ever.
+// Where another thread has the lock, the caller goes to the system instead of waiting: a child forked while another
+// thread held it would wait for ever.
 void* acquire_buffer(size_t bytes) {
   const size_t size = (bytes + kHeader - 1) / kHeader * kHeader;
-  {
-    std::unique_lock<std::mutex> lock(cache().mutex, std::try_to_lock);
-    auto& free = cache().free;
-    for (size_t i = free.size(); lock && i-- > 0;) {
-      // one that fits without wasting more than an eighth
-      const size_t have = size_of(free[i]);
-      if (have < size || have - size > size / 8) continue;
-      void* const buffer = free[i];
-      free.erase(free.begin() + static_cast<ptrdiff_t>(i));
-      cache().bytes -= have;
-      return buffer;
-    }
-  }
+  if (const std::unique_lock<std::mutex> lock(cache().mutex, std::try_to_lock); lock)
+    if (void* const buffer = take(cache(), size)) return buffer;
   return map(size);
 }
 

@@ -56,8 +56,8 @@ void launch_sums(const Problem& problem, const Slice& slice, cudaStream_t stream
     const uint32_t elements = classes >= Traits::W ? kTileTerms / 2 * Traits::W : kTileTerms,
                    terms = classes >= Traits::W ? classes / Traits::W + 1 : classes;
     // a multiple of 16 rows is a whole number of vectors for every type; small problems are spread over more blocks
-    constexpr uint32_t kBusy = 2048;
-    const uint32_t most = elements / classes, wanted = (slice.rows + kBusy - 1) / kBusy;
+    constexpr uint32_t kEnoughBlocks = 2048;
+    const uint32_t most = elements / classes, wanted = (slice.rows + kEnoughBlocks - 1) / kEnoughBlocks;
     const uint32_t step = most >= 16 ? 16 : most >= 8 ? 8 : most >= 4 ? 4 : 1;
     const uint32_t rows = std::min(most / step, std::max((wanted + step - 1) / step, 1u)) * step;
     launch("sum_tiles", sum_tiles<Traits>, (slice.rows + rows - 1) / rows, stream, slice, coefficients, rows,

@@ -1,10 +1,11 @@
-// Checks of the CPU kernels' use of memory, without Paddle. Prints what went wrong and exits with 1, or is killed.
+// Checks of the CPU kernels' use of memory and threads, without Paddle. Prints what went wrong and exits with 1, or is
+// killed.
 //
-//   kernel_checks bounds     every form, dtype, size and instruction set; arrays end, then begin, at pages that may not
-//   be touched (under
-//                            AddressSanitizer: in blocks of their exact size)
-//   kernel_checks threads    several threads call the operator at once, while it uses threads of its own
-//   kernel_checks overrun    touches the byte behind an array, to show that this is noticed
+//   kernel_checks bounds   every instruction set, target kind, dtype and some sizes; arrays end, then begin, at pages
+//                          that may not be touched (under AddressSanitizer: in blocks of their exact size)
+//   kernel_checks threads  several threads call the operator at once, while it uses threads of its own
+//   kernel_checks buffers  several threads take buffers and give them back
+//   kernel_checks overrun  touches the byte behind an array, to show that this is noticed
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -18,8 +19,10 @@
 #include <thread>
 #include <vector>
 
+#include "../../csrc/cpu/buffers.h"
 #include "../../csrc/cpu/kernels.h"
 #include "../../csrc/cpu/threads.h"
+#include "stored.h"
 
 using namespace paddle_vfl;
 
@@ -30,12 +33,6 @@ int failures = 0;
 void fail(const std::string& what) {
   std::fprintf(stderr, "%s\n", what.c_str());
   ++failures;
-}
-
-size_t size_of(DType type) {
-  return type == DType::kFloat64 || type == DType::kInt64   ? 8
-         : type == DType::kFloat32 || type == DType::kInt32 ? 4
-                                                            : 2;
 }
 
 // Memory with nothing to be touched around it, filled with 0xff, a NaN of every type.
@@ -82,24 +79,8 @@ class Guarded {
 #endif
 };
 
-void store(char* to, DType type, double value) {
-  const float narrow = static_cast<float>(value);
-  uint32_t bits;
-  std::memcpy(&bits, &narrow, 4);
-  const uint16_t bfloat = static_cast<uint16_t>(bits >> 16);
-  const uint16_t half =
-      std::fabs(value) < 1e-4
-          ? 0
-          : static_cast<uint16_t>(((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13));
-  switch (type) {
-    case DType::kFloat64: std::memcpy(to, &value, 8); break;
-    case DType::kFloat32: std::memcpy(to, &narrow, 4); break;
-    case DType::kFloat16: std::memcpy(to, &half, 2); break;
-    default: std::memcpy(to, &bfloat, 2);
-  }
-}
-
-struct Case {
+// A call of the operator.
+struct Call {
   TargetKind kind;
   DType pred, target;
   int64_t rows, classes;
@@ -107,20 +88,20 @@ struct Case {
   bool use_sigmoid, reduce_rows;
 };
 
-std::string name_of(const Case& c) {
+std::string name_of(const Call& c) {
   return get_isa() + " kind " + std::to_string(int(c.kind)) + " types " + std::to_string(int(c.pred)) + " " +
          std::to_string(int(c.target)) + " " + std::to_string(c.rows) + " x " + std::to_string(c.classes) + " gamma " +
          std::to_string(c.gamma) + (c.use_sigmoid ? " logits" : " probabilities") +
          (c.reduce_rows ? " rows" : " elements");
 }
 
-void check_bounds(const Case& c, bool at_end, std::minstd_rand& random) {
+void check_bounds(const Call& c, bool at_end, std::minstd_rand& random) {
   const auto uniform = [&] { return double(random()) / double(random.max()); };
   const bool pair = c.kind == TargetKind::kPair;
   const size_t elements = static_cast<size_t>(c.rows * c.classes), rows = static_cast<size_t>(c.rows),
                targets = pair ? rows : elements;
   const DType label_type = pair ? (c.rows % 2 ? DType::kInt32 : DType::kInt64) : c.target;
-  const DType computed = c.pred == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
+  const DType computed = computed_in(c.pred);
   const size_t results = c.reduce_rows ? rows : elements;
   Guarded pred(elements * size_of(c.pred), at_end), target(targets * size_of(c.target), at_end),
       label(targets * size_of(label_type), at_end);
@@ -210,6 +191,31 @@ void threads() {
   if (wrong > 0) fail("results of " + std::to_string(wrong) + " calls differ");
 }
 
+void buffers() {
+  constexpr size_t kMegabyte = size_t(1) << 20, kKept = 4 * kMegabyte;
+  setenv("PADDLE_VFL_CACHE_MB", "4", 1);  // so little that buffers are also given back to the system
+  std::atomic<int> shared{0};
+  std::vector<std::thread> callers;
+  for (char own = 1; own <= 4; ++own)
+    callers.emplace_back([&shared, own] {
+      for (size_t k = 0; k < 500; ++k) {
+        const size_t bytes = (1 + (k + static_cast<size_t>(own)) % 3) * kMegabyte;
+        volatile char* const buffer = static_cast<char*>(acquire_buffer(bytes));
+        if (buffer == nullptr) std::abort();
+        buffer[0] = buffer[bytes - 1] = own;
+        std::this_thread::yield();
+        if (buffer[0] != own || buffer[bytes - 1] != own) ++shared;
+        release_buffer(const_cast<char*>(buffer));
+      }
+    });
+  for (auto& caller : callers) caller.join();
+  if (shared > 0) fail(std::to_string(shared) + " buffers were handed out twice");
+  if (cached_bytes() > kKept) fail(std::to_string(cached_bytes()) + " bytes are kept");
+  void* const last = acquire_buffer(kMegabyte);
+  release_buffer(last);
+  if (acquire_buffer(kMegabyte) != last) fail("the buffer that was freed last is not handed out again");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -218,9 +224,11 @@ int main(int argc, char** argv) {
     bounds();
   else if (what == "threads")
     threads();
+  else if (what == "buffers")
+    buffers();
   else if (what == "overrun")
     *static_cast<volatile char*>(Guarded(12, true).data() + 12) = 0;
   else
-    return std::fprintf(stderr, "usage: kernel_checks bounds | threads | overrun\n"), 2;
+    return std::fprintf(stderr, "usage: kernel_checks bounds | threads | buffers | overrun\n"), 2;
   return failures > 0;
 }

@@ -1,9 +1,10 @@
 // Calls one kernel, without Paddle: to count its instructions and to time it.
 //
-//   kernel_driver ISA FORM PASS DTYPE GAMMA ROWS CLASSES REPEATS [DENSITY]     FORM: logits masked pair; PASS: forward
-//   backward
+//   kernel_driver ISA KIND PASS DTYPE GAMMA ROWS CLASSES REPEATS [DENSITY]
 //
-// One row in 33 has a positive, or the share DENSITY of all elements of dense and masked targets is, at random.
+// KIND: dense, masked or pair; masked predictions are probabilities, as PP-YOLOE has them, the others logits. PASS:
+// forward or backward. One row in 33 has a positive, or the share DENSITY of all elements of dense and masked targets
+// is, at random.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -13,28 +14,16 @@
 #include <vector>
 
 #include "../../csrc/cpu/kernels.h"
+#include "stored.h"
 
 using namespace paddle_vfl;
 
 namespace {
 
-// the values in the storage type; halves are cut, which is exact enough to drive a kernel
 std::vector<char> stored(const std::vector<float>& values, DType type) {
-  const size_t size = type == DType::kFloat64 ? 8 : type == DType::kFloat32 ? 4 : 2;
+  const size_t size = size_of(type);
   std::vector<char> bytes(values.size() * size);
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double wide = values[i];
-    uint32_t bits;
-    std::memcpy(&bits, &values[i], 4);
-    const uint16_t bfloat = bits >> 16;
-    const uint16_t half =
-        std::abs(values[i]) < 1e-4f ? 0 : ((bits >> 16) & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13);
-    const void* from = size == 8                  ? static_cast<const void*>(&wide)
-                       : size == 4                ? static_cast<const void*>(&values[i])
-                       : type == DType::kBFloat16 ? &bfloat
-                                                  : &half;
-    std::memcpy(&bytes[i * size], from, size);
-  }
+  for (size_t i = 0; i < values.size(); ++i) store(&bytes[i * size], type, values[i]);
   return bytes;
 }
 
@@ -42,7 +31,7 @@ std::vector<char> stored(const std::vector<float>& values, DType type) {
 
 int main(int argc, char** argv) {
   if (argc != 9 && argc != 10) return std::fprintf(stderr, "see the head of kernel_driver.cc\n"), 2;
-  const std::string isa = argv[1], form = argv[2], pass = argv[3], dtype = argv[4];
+  const std::string isa = argv[1], kind = argv[2], pass = argv[3], dtype = argv[4];
   const int64_t rows = std::atoll(argv[6]), classes = std::atoll(argv[7]), repeats = std::atoll(argv[8]);
   const DType type = dtype == "float64"    ? DType::kFloat64
                      : dtype == "float16"  ? DType::kFloat16
@@ -54,7 +43,7 @@ int main(int argc, char** argv) {
   std::vector<float> pred(rows * classes), target(rows * classes, 0.0f), mask(rows * classes, 0.0f), score(rows),
       upstream(rows, 1.0f);
   std::vector<int64_t> label(rows, classes);
-  for (float& x : pred) x = form == "masked" ? 0.01f + 0.98f * uniform() : 6 * uniform() - 5;
+  for (float& x : pred) x = kind == "masked" ? 0.01f + 0.98f * uniform() : 6 * uniform() - 5;
   for (int64_t row = 0; row < rows; row += 33) {  // one row in 33 is positive
     label[row] = row % classes;
     score[row] = uniform();
@@ -76,12 +65,12 @@ int main(int argc, char** argv) {
   problem.pred = {pred_bytes.data(), type};
   problem.target = {target_bytes.data(), type};
   problem.gamma = std::atof(argv[5]);
-  problem.use_sigmoid = form != "masked";
+  problem.use_sigmoid = kind != "masked";
   problem.reduce_rows = true;
-  if (form == "masked") {
+  if (kind == "masked") {
     problem.kind = TargetKind::kMasked;
     problem.label = {mask_bytes.data(), type};
-  } else if (form == "pair") {
+  } else if (kind == "pair") {
     problem.kind = TargetKind::kPair;
     problem.target = {score.data(), DType::kFloat32};
     problem.label = {label.data(), DType::kInt64};

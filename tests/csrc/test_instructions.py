@@ -20,40 +20,40 @@ pytestmark = [
 
 ROWS, CLASSES, REPEATS = 300, 80, 10
 MARGIN = 1.1
-# instruction set, form, pass, dtype, gamma: instructions an element with g++ 12
+# instruction set, target kind, pass, dtype, gamma: instructions an element with g++ 12
 COUNTS = {
-    "avx2 logits forward float32 2": 7.62,
-    "avx2 logits backward float32 2": 7.70,
+    "avx2 dense forward float32 2": 7.62,
+    "avx2 dense backward float32 2": 7.70,
     "avx2 masked forward float32 2": 7.90,
     "avx2 masked backward float32 2": 8.25,
     "avx2 pair forward float32 2": 7.47,
     "avx2 pair backward float32 2": 7.34,
-    "portable logits forward float32 2": 25.04,
-    "portable logits backward float32 2": 25.63,
+    "portable dense forward float32 2": 25.04,
+    "portable dense backward float32 2": 25.63,
     "portable masked forward float32 2": 26.83,
     "portable masked backward float32 2": 29.16,
     "portable pair forward float32 2": 24.04,
     "portable pair backward float32 2": 24.67,
-    "avx2 logits forward float32 1.5": 10.64,
-    "avx2 logits backward float32 1.5": 10.98,
-    "avx2 logits forward float32 1.7": 19.77,
-    "avx2 logits backward float32 1.7": 20.10,
-    "avx2 logits forward float64 2": 21.76,
-    "avx2 logits backward float64 2": 21.97,
-    "avx2 logits forward float16 2": 7.60,
-    "avx2 logits backward float16 2": 7.78,
-    "avx2 logits forward bfloat16 2": 7.99,
-    "avx2 logits backward bfloat16 2": 9.18,
+    "avx2 dense forward float32 1.5": 10.64,
+    "avx2 dense backward float32 1.5": 10.98,
+    "avx2 dense forward float32 1.7": 19.77,
+    "avx2 dense backward float32 1.7": 20.10,
+    "avx2 dense forward float64 2": 21.76,
+    "avx2 dense backward float64 2": 21.97,
+    "avx2 dense forward float16 2": 7.60,
+    "avx2 dense backward float16 2": 7.78,
+    "avx2 dense forward bfloat16 2": 7.99,
+    "avx2 dense backward bfloat16 2": 9.18,
 }
 
 
-def instructions(driver, case, repeats):
+def instructions(driver, kernel, repeats):
     command = [
         "valgrind",
         "--tool=callgrind",
         "--callgrind-out-file=/dev/null",
         driver,
-        *case.split(),
+        *kernel.split(),
         ROWS,
         CLASSES,
         repeats,
@@ -63,11 +63,11 @@ def instructions(driver, case, repeats):
     return int(re.search(r"Collected : (\d+)", done.stderr).group(1))
 
 
-@pytest.mark.parametrize("case", COUNTS)
-def test_no_kernel_takes_more_instructions(driver, case):
-    if case.split()[0] not in extension.isa_supported():
-        pytest.skip("this machine has no " + case.split()[0])
+@pytest.mark.parametrize("kernel", COUNTS)
+def test_no_kernel_takes_more_instructions(driver, kernel):
+    if kernel.split()[0] not in extension.isa_supported():
+        pytest.skip("this machine has no " + kernel.split()[0])
     # less what the program does besides
-    counted = (instructions(driver, case, REPEATS + 1) - instructions(driver, case, 1)) / (REPEATS * ROWS * CLASSES)
-    print(f"\n    {case!r}: {counted:.2f},")
-    assert counted <= COUNTS[case] * MARGIN
+    counted = (instructions(driver, kernel, REPEATS + 1) - instructions(driver, kernel, 1)) / (REPEATS * ROWS * CLASSES)
+    print(f"\n    {kernel!r}: {counted:.2f},")
+    assert counted <= COUNTS[kernel] * MARGIN

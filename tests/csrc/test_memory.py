@@ -1,5 +1,5 @@
-"""The kernels' use of memory (kernel_checks.cc): guard pages, AddressSanitizer and UndefinedBehaviorSanitizer,
-ThreadSanitizer."""
+"""The kernels' use of memory and threads (kernel_checks.cc): guard pages, AddressSanitizer and
+UndefinedBehaviorSanitizer, ThreadSanitizer."""
 
 import os
 import platform
@@ -30,7 +30,9 @@ pytestmark = pytest.mark.skipif(
         ("guard pages", "bounds"),
         ("address, undefined", "bounds"),
         ("address, undefined", "threads"),
+        ("address, undefined", "buffers"),
         ("thread", "threads"),
+        ("thread", "buffers"),
     ],
 )
 def test_kernel_checks(programs, build, what):
@@ -94,5 +96,5 @@ def test_kernel_checks_on_aarch64(tmp_path):
         ["aarch64-linux-gnu-g++", "-std=c++17", "-O3", *WARNINGS, "-static", "-pthread", "-o", program, *sources],
         check=True,
     )
-    for what in ("bounds", "threads"):
+    for what in ("bounds", "threads", "buffers"):
         subprocess.run(["qemu-aarch64", program, what], check=True)
