@@ -1,8 +1,10 @@
 # make demo             train, evaluate and draw: about five minutes on two cores
 # make test             the test suite; with PPDET_SRC=FOLDER against a checkout of PaddleDetection
-# make test-paddle26    the quick tests on Paddle 2.6 (Python 3.9 to 3.12), installed as a package
+# make test-paddle      what depends on Paddle, on other versions of it: VERSION="2.6.2 3.1.1", or any; TESTS=tests for all tests
+# make test-clang       the same on the extension built by clang
+# make wheels           in dist/, each tried where there is no compiler: PADDLE="3.3.1 3.2.2 2.6.2"; with GPU=1 for paddlepaddle-gpu
 # make cuda-check       compile the CUDA kernels for every architecture: no warnings, no spills; registers, instructions an element
-# make cuda-build-check the whole extension against a CUDA build of Paddle, and the operator's tests on the CPU; needs no GPU
+# make cuda-build-check the whole extension as for a CUDA build of Paddle, and its tests on the CPU: PADDLE=3.3.1; needs no GPU
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages
 # make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
 # make lint             ruff, clang-format and mypy
@@ -12,8 +14,10 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-VENV26 := $(VENV)-paddle26
-VENV_CUDA := $(VENV)-cuda
+override VENV := $(abspath $(VENV))
+VERSION ?= 2.6.2 3.1.1
+PADDLE ?= 3.3.1
+PACKAGE := paddlepaddle$(if $(GPU),-gpu)
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 # Paddle warns of any number but 1, though its operators do use it
 export OMP_NUM_THREADS ?= $(CORES)
@@ -25,18 +29,14 @@ LOCK := requirements/lock-ppdet-develop.txt
 else
 LOCK := requirements/lock.txt
 endif
-SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
+SOURCES := setup.py build_backend.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test test-paddle26 cuda-check cuda-build-check sanitize fuzz lint site lock clean
+.PHONY: demo test test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz lint site lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
 test: $(VENV)/built
 	$(if $(PPDET_SRC),PYTHONPATH=$(PPDET_SRC)$(if $(PYTHONPATH),:$(PYTHONPATH))) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
-
-# from another folder, so that the installed package is what is tested
-test-paddle26: $(VENV26)/built
-	cd $(VENV26) && bin/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider -m "not slow" $(PYTEST_ARGS) $(CURDIR)/tests
 
 $(VENV)/installed-$(notdir $(LOCK)): $(LOCK)
 	@PYTHON="$(PYTHON)" sh tools/check_machine.sh
@@ -48,37 +48,66 @@ $(VENV)/built: $(VENV)/installed-$(notdir $(LOCK)) $(SOURCES)
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV26)/installed: requirements/lock-paddle26.txt
-	@PYTHON="$(PYTHON)" sh tools/check_machine.sh
-	$(PYTHON) -m venv $(VENV26)
-	$(VENV26)/bin/python -m pip install --quiet --no-deps -r requirements/lock-paddle26.txt
-	@touch $@
-
-# in a build folder of its own: objects for the other Paddle must not be taken for these
-$(VENV26)/built: $(VENV26)/installed $(SOURCES) $(shell find paddle_vfl -name '*.py' -o -name '*.cc' -o -name '*.h')
-	@printf '[build]\nbuild_base = build/paddle26\n' > $(VENV26)/build.cfg
-	DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV26)/build.cfg $(VENV26)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
-	@touch $@
-
 cuda-check: $(VENV)-lint/installed
 	$(VENV)-lint/bin/python tools/cuda_instructions.py
-	$(VENV)-lint/bin/python tools/cuda_check.py
+	PYTHONPATH=. $(VENV)-lint/bin/python tools/cuda_check.py
 
-$(VENV_CUDA)/installed: requirements/lock-paddle26.txt
+# Other Paddles. Each has an environment, .venv-paddlepaddle-VERSION: what Paddle itself needs is resolved, all else locked.
+define environment
 	@PYTHON="$(PYTHON)" sh tools/check_machine.sh
-	$(PYTHON) -m venv $(VENV_CUDA)
-	sed 's/^paddlepaddle==/paddlepaddle-gpu==/' requirements/lock-paddle26.txt > $(VENV_CUDA)/lock.txt
-	$(VENV_CUDA)/bin/python -m pip install --quiet --no-deps -r $(VENV_CUDA)/lock.txt
+	$(PYTHON) -m venv $(1)
+	grep -v '^paddlepaddle==' requirements/$(if $(filter 2.%,$(2)),lock-paddle26.txt,lock.txt) > $(1)/lock.txt
+	$(1)/bin/python -m pip install --quiet --no-deps -r $(1)/lock.txt
+	$(1)/bin/python -m pip install --quiet -c $(1)/lock.txt $(PACKAGE)==$(2)
+endef
+# from another folder, so that what is tested is not the source
+TEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(PYTEST_ARGS)
+OPERATOR_TESTS := $(addprefix $(CURDIR)/tests/,losses test_runtime.py test_execution_modes.py)
+TRAINING_TESTS := $(addprefix $(CURDIR)/tests/ppdet_plugin/test_training.py::,test_a_training_step_calls_the_operator \
+	test_an_unmodified_script_reaches_the_operator)
+TESTS ?= $(OPERATOR_TESTS) $(CURDIR)/tests/test_sharding.py $(addprefix $(CURDIR)/tests/ppdet_plugin/,test_call_sites.py \
+	test_configs_that_travel.py) $(TRAINING_TESTS)
+
+.PRECIOUS: $(VENV)-$(PACKAGE)-%/installed $(VENV)-$(PACKAGE)-%/built
+$(VENV)-$(PACKAGE)-%/installed: requirements/lock.txt requirements/lock-paddle26.txt
+	$(call environment,$(@D),$*)
 	@touch $@
 
-$(VENV_CUDA)/built: $(VENV_CUDA)/installed $(SOURCES) $(shell find paddle_vfl -name '*.py' -o -name '*.cc' -o -name '*.h')
-	@printf '[build]\nbuild_base = build/cuda\n' > $(VENV_CUDA)/build.cfg
-	PADDLE_VFL_CUDA=1 PADDLE_VFL_CUDA_ARCHS="80 90" DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV_CUDA)/build.cfg $(VENV_CUDA)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
+# in a build folder of its own, which holds no file that is gone since
+$(VENV)-$(PACKAGE)-%/built: $(VENV)-$(PACKAGE)-%/installed $(SOURCES) $(shell find paddle_vfl -type f -not -name '*.so' -not -name '*.pyc')
+	@rm -rf build/$* && printf '[build]\nbuild_base = build/$*\n' > $(@D)/build.cfg
+	DIST_EXTRA_CONFIG=$(@D)/build.cfg $(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
-cuda-build-check: $(VENV_CUDA)/built
-	cd $(VENV_CUDA) && bin/python -m paddle_vfl info
-	cd $(VENV_CUDA) && bin/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider -m "not slow" $(addprefix $(CURDIR)/tests/,losses test_runtime.py test_execution_modes.py)
+test-paddle: $(VERSION:%=test-paddle-%)
+test-paddle-%: $(VENV)-$(PACKAGE)-%/built
+	cd $(<D) && bin/python $(TEST) $(abspath $(TESTS))
+
+wheels: $(PADDLE:%=wheel-%)
+# the wheel is tried in a fresh environment, with nothing but it on the PATH
+wheel-%: $(VENV)-$(PACKAGE)-%/installed
+	@rm -rf build/$* $(VENV)-wheel && mkdir -p dist build/$*/wheel && printf '[build]\nbuild_base = build/$*\n' > $(<D)/build.cfg
+	DIST_EXTRA_CONFIG=$(<D)/build.cfg $(<D)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation -w build/$*/wheel .
+	$(call environment,$(VENV)-wheel,$*)
+	$(VENV)-wheel/bin/python -m pip install --quiet --no-deps build/$*/wheel/*.whl
+	cd $(VENV)-wheel && PATH=$(VENV)-wheel/bin bin/paddle-vfl info
+	cd $(VENV)-wheel && PATH=$(VENV)-wheel/bin bin/python $(TEST) $(OPERATOR_TESTS) $(TRAINING_TESTS)
+	cp build/$*/wheel/*.whl dist
+	@rm -rf $(VENV)-wheel
+
+# a CPU build of Paddle has the headers of a CUDA build, and setup.py is told that it is one; GPU=1 takes paddlepaddle-gpu
+cuda-build-check: $(VENV)-$(PACKAGE)-$(PADDLE)/installed
+	rm -rf build/cuda-$(PADDLE)
+	PADDLE_VFL_CUDA=1 PADDLE_VFL_CUDA_ARCHS="80 90" PYTHONPATH=. $(<D)/bin/python tools/setup_for_cuda.py --quiet \
+	  build --build-base build/cuda-$(PADDLE) --build-lib build/cuda-$(PADDLE)/lib
+	cd build/cuda-$(PADDLE) && PYTHONPATH=$(CURDIR)/build/cuda-$(PADDLE)/lib $(<D)/bin/python -m paddle_vfl info
+	cd build/cuda-$(PADDLE) && PYTHONPATH=$(CURDIR)/build/cuda-$(PADDLE)/lib $(<D)/bin/python $(TEST) $(OPERATOR_TESTS)
+
+test-clang: $(VENV)/installed-$(notdir $(LOCK))
+	rm -rf build/clang
+	CC=clang CXX=clang++ $(VENV)/bin/python setup.py --quiet build --build-base build/clang --build-lib build/clang/lib
+	cd build/clang && PYTHONPATH=$(CURDIR)/build/clang/lib $(VENV)/bin/python -m paddle_vfl info
+	cd build/clang && PYTHONPATH=$(CURDIR)/build/clang/lib $(VENV)/bin/python $(TEST) $(OPERATOR_TESTS)
 
 sanitize: $(VENV)/built
 	$(VENV)/bin/python -m pytest tests/csrc/test_memory.py
@@ -110,4 +139,4 @@ lock: $(VENV)/built
 	$(COMPILE) requirements/ppdet-develop.in -c requirements/lock.txt -o requirements/lock-ppdet-develop.txt
 
 clean:
-	rm -rf $(VENV) $(VENV26) $(VENV_CUDA) $(VENV)-lint build dataset output paddle_vfl/_C*.so *.egg-info
+	rm -rf $(VENV) $(VENV)-* build dist dataset output paddle_vfl/_C*.so *.egg-info

@@ -6,58 +6,50 @@ Paddle must be installed first, because the operator is compiled against it:
 
 Environment:
     PADDLE_VFL_CUDA        1: with the CUDA kernels, or fail; 0: without. By default with them if Paddle is a CUDA build
-    and there is nvcc. PADDLE_VFL_CUDA_ARCHS  GPU architectures, such as "80 90 90+PTX"; by default all that nvcc knows
-    from 7.0 on, and PTX for the newest CUDA_HOME              the CUDA toolkit, if it is not where nvcc on the PATH is
+                           and there is nvcc
+    PADDLE_VFL_CUDA_ARCHS  GPU architectures, such as "80 90 90+PTX"; by default all of paddle_vfl/_cuda_toolkit.py that
+                           nvcc knows, and PTX for the newest
+    CUDA_HOME              the CUDA toolkit, if it is not where nvcc on the PATH is
 """
 
 import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import build_backend  # noqa: F401  first: it says what is missing
+import paddle
+import pybind11
+from paddle.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.egg_info import egg_info
 
+from paddle_vfl import _cuda_toolkit, _version  # no more of the package: it is not built yet
 
-def cuda_home():
-    """The folder of the CUDA toolkit, or None."""
-    nvcc = shutil.which("nvcc")
-    candidates = [
-        os.environ.get("CUDA_HOME"),
-        os.environ.get("CUDA_PATH"),
-        nvcc and Path(nvcc).resolve().parents[1],
-        "/usr/local/cuda",
-    ]
-    return next(
-        (
-            str(c)
-            for c in candidates
-            if c and all((Path(c) / part).exists() for part in ("bin/nvcc", "include/cuda_runtime.h"))
-        ),
-        None,
-    )
-
-
-# Paddle looks for it when it is imported, and follows no links
-if cuda_home():
-    os.environ["CUDA_HOME"] = cuda_home()
-
-try:
-    import zlib  # noqa: F401  before paddle: see paddle_vfl/ppdet_plugin/version_fixes.py
-
-    import paddle
-    from paddle.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
-except ImportError as error:
-    sys.exit(
-        "paddle_vfl is compiled against the PaddlePaddle that it will run with, and that cannot be imported here "
-        f"({error}). Install paddlepaddle, then: pip install --no-build-isolation paddle-vfl"
-    )
-import pybind11  # noqa: E402  what is missing first is Paddle
+toolkit = _cuda_toolkit.toolkit()
 
 
 class Build(BuildExtension):
-    """Paddle's build, less the Python stub that newer versions write: it would shadow the module _C."""
+    """Paddle's build, less what would hide the module _C: file names of its own, and the stub of newer versions."""
+
+    def get_ext_filename(self, fullname):
+        return build_ext.get_ext_filename(self, fullname)
+
+    def build_extensions(self):
+        """As usual, but where a file does not compile, which Paddle only prints, nothing older is linked instead."""
+        compiler = type(self.compiler)
+        compile_file = compiler._compile
+
+        def compile_afresh(self, object_file, *args):
+            Path(object_file).unlink(missing_ok=True)
+            compile_file(self, object_file, *args)
+
+        compiler._compile = compile_afresh
+        try:
+            super().build_extensions()
+        finally:
+            compiler._compile = compile_file
 
     def _generate_python_api_file(self):
         pass
@@ -66,17 +58,13 @@ class Build(BuildExtension):
         pass
 
 
-# architecture, and the versions of nvcc that compile for it
-ARCHITECTURES = {
-    "70": ((10, 0), (12, 9)),
-    "75": ((10, 0), (99, 0)),
-    "80": ((11, 0), (99, 0)),
-    "86": ((11, 1), (99, 0)),
-    "89": ((11, 8), (99, 0)),
-    "90": ((11, 8), (99, 0)),
-    "100": ((12, 8), (99, 0)),
-    "120": ((12, 8), (99, 0)),
-}
+class EggInfo(egg_info):
+    """The version of a build names its Paddle; sources are for every one."""
+
+    def finalize_options(self):
+        local = _version.local_version(paddle.__version__, paddle.version.cuda() if cuda else None)
+        self.tag_build = "" if "sdist" in self.distribution.commands else f"+{local}"
+        super().finalize_options()
 
 
 def with_cuda():
@@ -87,8 +75,10 @@ def with_cuda():
     missing = None
     if not paddle.is_compiled_with_cuda():
         missing = f"the installed Paddle {paddle.__version__} is a CPU build"
-    elif cuda_home() is None:
+    elif toolkit is None:
         missing = "there is no nvcc (put it on the PATH or set CUDA_HOME)"
+    elif _cuda_toolkit.missing_header(toolkit):
+        missing = f"the CUDA toolkit in {toolkit} has no {_cuda_toolkit.missing_header(toolkit)}"
     if wanted == "1" and missing:
         sys.exit(f"PADDLE_VFL_CUDA=1, but {missing}")
     if wanted == "" and missing and paddle.is_compiled_with_cuda():
@@ -110,9 +100,7 @@ def architectures():
         if wrong:
             sys.exit(f"PADDLE_VFL_CUDA_ARCHS: {wrong[0]!r} is no architecture, expected such as '80 90 90+PTX'")
         return chosen
-    text = subprocess.run([cuda_home() + "/bin/nvcc", "--version"], capture_output=True, text=True, check=True).stdout
-    version = tuple(map(int, re.search(r"release (\d+)\.(\d+)", text).groups()))
-    chosen = [arch for arch, (first, last) in ARCHITECTURES.items() if first <= version <= last]
+    chosen = _cuda_toolkit.architectures(toolkit)
     return [*chosen, chosen[-1] + "+PTX"]
 
 
@@ -134,29 +122,31 @@ sources = [
 options = {
     "include_dirs": ["csrc", pybind11.get_include()],
     "define_macros": [("VFL_PADDLE_VERSION", paddle.__version__)],
-    "extra_compile_args": {"cxx": ["-O3", "-std=c++17", "-fvisibility=hidden", "-pthread"]},
+    "extra_compile_args": {"cxx": ["-O3", "-g0", "-std=c++17", "-fvisibility=hidden", "-pthread"]},
     "extra_link_args": ["-pthread"],
 }
-if with_cuda():
-    home, archs = cuda_home(), architectures()
+cuda = with_cuda()
+if cuda:
+    archs = architectures()
     sources += [
         f"csrc/cuda/{name}.cu"
         for name in ("varifocal_cuda", "kernels_float32", "kernels_float64", "kernels_float16", "kernels_bfloat16")
     ]
     options["define_macros"] += [("VFL_CUDA", None)]
-    options["include_dirs"] += [home + "/include/cccl"]  # where CUDA 13 has the thrust that Paddle's headers include
+    options["include_dirs"] += [f"{toolkit}/include/cccl"]  # where CUDA 13 has the thrust that Paddle's headers include
     options["extra_compile_args"]["nvcc"] = [
         "-O3",
         "-std=c++17",
         "-Xcompiler",
-        "-fvisibility=hidden",
+        "-g0,-fvisibility=hidden",
         *map(gencode, archs),
     ]
     options["extra_compile_args"]["cxx"] += ["-DVFL_CUDA_ARCHS=" + " ".join(archs)]
     extension = CUDAExtension(sources=sources, **options)
     # Paddle's CUDA need not be of the version of nvcc, so the run time is taken along
     extension.extra_link_args = [a for a in extension.extra_link_args if a != "-lcudart"] + [
-        f"-L{home}/lib64",
+        f"-L{toolkit}/lib64",
+        f"-L{toolkit}/lib",
         "-lcudart_static",
         "-lrt",
         "-ldl",
@@ -164,10 +154,11 @@ if with_cuda():
 else:
     extension = CppExtension(sources=sources, **options)
 extension.name = "paddle_vfl._C"  # as an argument, Paddle 2.6 passes it on twice
+extension.runtime_library_dirs = []  # Paddle is in memory already, from wherever it is installed
 
 setup(
     ext_modules=[extension],
-    cmdclass={"build_ext": Build.with_options(no_python_abi_suffix=False)},
+    cmdclass={"build_ext": Build, "egg_info": EggInfo},
     # what lies in build/ may be of other headers or of another Paddle
     options={"build_ext": {"force": True}},
 )

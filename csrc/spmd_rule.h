@@ -8,7 +8,11 @@
 #include <algorithm>
 
 #include "attributes.h"
+// the only header behind it that asks for CUDA is enforce.h, which then wants cuBLAS, cuDNN and others
+#pragma push_macro("PADDLE_WITH_CUDA")
+#undef PADDLE_WITH_CUDA
 #include "paddle/phi/api/ext/spmd_infer.h"
+#pragma pop_macro("PADDLE_WITH_CUDA")
 #include "varifocal.h"
 
 #define VFL_SPMD_RULE(pass) .SetInferSpmdFn(PD_INFER_SPMD_RULE(paddle_vfl::WithAttributes<paddle_vfl::SpmdRules>::pass))
@@ -30,7 +34,7 @@ inline TensorDistAttr attribute(const TensorDistAttr& like, const Sharding& shar
   TensorDistAttr attr;
   attr.set_process_mesh(like.process_mesh());
   attr.set_batch_dim(like.batch_dim());
-  attr.set_default_dynamic_dims(static_cast<int64_t>(sharding.size()));
+  attr.set_default_dynamic_dims(sharding);  // Paddle 3.0 and 3.1 do not take the number of dimensions
   attr.set_dims_mapping(sharding);
   return attr;
 }

@@ -15,7 +15,10 @@
 #ifdef VFL_CUDA
 #include "cuda/varifocal_cuda.h"
 #endif
-#include "paddle/extension.h"
+// not all of paddle/extension.h, which in a CUDA build of Paddle 3 wants the headers of cuBLAS, cuDNN and others
+#include "paddle/phi/api/ext/op_meta_info.h"
+#include "paddle/phi/api/ext/tensor_compat.h"
+#include "paddle/phi/api/include/tensor_utils.h"
 #include "spmd_rule.h"
 #include "varifocal.h"
 

@@ -9,13 +9,20 @@ with warnings.catch_warnings():
     import paddle
     from paddle.utils.cpp_extension import load_op_meta_info_and_register_op
 
+from ._version import __version__, local_version
+
 __all__ = ["extension", "varifocal"]
 
 _OP = "paddle_vfl_varifocal_loss"
-_REBUILD = (
-    "Build it again for this Paddle: pip install --force-reinstall --no-deps --no-build-isolation paddle-vfl "
-    "(or '.' in a checkout)."
-)
+
+
+def _way_out():
+    cuda = paddle.version.cuda() if paddle.is_compiled_with_cuda() else None
+    version = f"{__version__}+{local_version(paddle.__version__, cuda)}"
+    return (
+        f"Install the wheel of paddle_vfl {version}, or build it again in a checkout: "
+        "pip install --force-reinstall --no-deps --no-build-isolation ."
+    )
 
 
 def _load():
@@ -27,12 +34,12 @@ def _load():
         module = importlib.import_module("paddle_vfl._C")
     except ImportError as error:
         raise ImportError(
-            f"the operator of paddle_vfl cannot be loaded with Paddle {paddle.__version__}: {error}. {_REBUILD}"
+            f"the operator of paddle_vfl cannot be loaded with Paddle {paddle.__version__}: {error}. {_way_out()}"
         ) from error
     if module.paddle_version != paddle.__version__:
         raise ImportError(
             f"paddle_vfl was built for Paddle {module.paddle_version}, and this is Paddle {paddle.__version__}. "
-            f"{_REBUILD}"
+            f"{_way_out()}"
         )
     load_op_meta_info_and_register_op(module.__file__)
     return module

@@ -68,7 +68,10 @@ def _parser():
     add.add_argument("--save_results", action="store_true", help="also write the boxes as JSON")
     add.set_defaults(run=_infer)
 
-    add = commands.add_parser("run", help="run a training script, unmodified, with the fused loss")
+    add = commands.add_parser(
+        "run", help="run a training script, unmodified, with the fused loss, in the processes that it starts too"
+    )
+    add.add_argument("-m", dest="module", action="store_true", help="SCRIPT names a module, as after python -m")
     add.add_argument("script", metavar="SCRIPT", help="a Python file, PaddleDetection's tools/train.py for one")
     add.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="the script's own arguments")
     add.set_defaults(run=_run)
@@ -151,23 +154,27 @@ def _infer(args):
 def _run(args):
     import runpy
 
-    from . import status
-    from .ppdet_plugin import enable_on_import
+    from .ppdet_plugin import enable_in_child_processes, enable_on_import
 
-    if not os.path.isfile(args.script):
+    if not args.module and not os.path.isfile(args.script):
         raise UserError(f"script {args.script} does not exist")
     enable_on_import()
-    # as `python SCRIPT` has them
+    # as `python SCRIPT` and `python -m MODULE` have them
     sys.argv = [args.script, *args.args]
-    sys.path[0] = os.path.dirname(os.path.abspath(args.script))
-    try:
-        runpy.run_path(args.script, run_name="__main__")
-    finally:
-        if not status()["enabled"]:
-            print(
-                f"paddle-vfl run: {args.script} did not import PaddleDetection's models: nothing was switched",
-                file=sys.stderr,
-            )
+    sys.path[0] = os.getcwd() if args.module else os.path.dirname(os.path.abspath(args.script))
+    with enable_in_child_processes() as switched:
+        try:
+            if args.module:
+                runpy.run_module(args.script, run_name="__main__", alter_sys=True)
+            else:
+                runpy.run_path(args.script, run_name="__main__")
+        finally:
+            if not switched():
+                print(
+                    f"paddle-vfl run: neither {args.script} nor a process that it started imported PaddleDetection's "
+                    "models: nothing was switched",
+                    file=sys.stderr,
+                )
 
 
 def _bench(args):

@@ -71,13 +71,24 @@ def test_build_info_tells_what_is_in_use():
     assert paddle_vfl.build_info()["isa"] == "portable"
 
 
-def test_another_paddle_is_refused_with_the_way_out():
-    code = (
-        "import paddle.version as v; v.full_version = '9.9.9'; "
-        "import paddle; paddle.__version__ = '9.9.9'; import paddle_vfl; paddle_vfl.enable()"
-    )
+@pytest.mark.parametrize(
+    "cuda, wheel", [("None", "+paddle9.9.9,"), ("'12.6'", "+paddle9.9.9.cu126,")], ids=["CPU", "CUDA"]
+)
+def test_another_paddle_is_refused_with_the_ways_out(cuda, wheel):
+    code = f"""
+import zlib
+import paddle
+paddle.__version__ = "9.9.9"
+paddle.is_compiled_with_cuda = lambda: {cuda} is not None
+paddle.version.cuda = lambda: {cuda}
+import paddle_vfl
+paddle_vfl.varifocal_loss
+"""
     errors = python(code)[1]
-    assert "ImportError: paddle_vfl was built for Paddle" in errors and "this is Paddle 9.9.9. Build it again" in errors
+    assert f"ImportError: paddle_vfl was built for Paddle {paddle.__version__}, and this is Paddle 9.9.9. " in errors
+    assert (
+        f"Install the wheel of paddle_vfl {paddle_vfl.__version__}{wheel} or build it again in a checkout: " in errors
+    )
 
 
 GRADIENT = """

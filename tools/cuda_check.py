@@ -1,4 +1,4 @@
-"""Compile the CUDA kernels for every architecture: ``python tools/cuda_check.py [ARCH ...]``.
+"""Compile the CUDA kernels for every architecture that setup.py builds: ``python tools/cuda_check.py [ARCH ...]``.
 
 Fails on a warning, and on a kernel that spills registers or keeps a stack frame. Prints how many registers a thread
 takes, at least and at most, for each kernel and dtype.
@@ -9,12 +9,12 @@ import collections
 import concurrent.futures
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-ARCHS = ["75", "80", "86", "89", "90", "100", "120"]
+from paddle_vfl._cuda_toolkit import ARCHITECTURES, architectures, toolkit
+
 SOURCES = sorted((Path(__file__).resolve().parents[1] / "csrc" / "cuda").glob("*.cu"))
 
 
@@ -28,7 +28,9 @@ def compile(source, arch):
         "-Xcompiler=-Wall,-Wextra",
         "--Werror=all-warnings",
     ]
-    done = subprocess.run(["nvcc", *flags, "-c", str(source), "-o", os.devnull], capture_output=True, text=True)
+    done = subprocess.run(
+        [toolkit() / "bin" / "nvcc", *flags, "-c", str(source), "-o", os.devnull], capture_output=True, text=True
+    )
     if done.returncode != 0:
         return {}, [f"{source.name}, sm_{arch}: {done.stderr[:4000]}"]
     registers, complaints = collections.defaultdict(list), []
@@ -46,10 +48,12 @@ def compile(source, arch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("arch", nargs="*", default=ARCHS, help="architectures, such as 90 (default: %(default)s)")
-    archs = parser.parse_args().arch
-    if shutil.which("nvcc") is None:
-        sys.exit("there is no nvcc on the PATH")
+    parser.add_argument("arch", nargs="*", help="architectures, such as 90 (default: all that nvcc knows)")
+    given = parser.parse_args().arch
+    if toolkit() is None:
+        sys.exit("there is no nvcc (put it on the PATH or set CUDA_HOME)")
+    archs = given or architectures(toolkit())
+    unknown = [arch for arch in ARCHITECTURES if arch not in architectures(toolkit())]
     jobs = [(source, arch) for arch in archs for source in SOURCES]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(lambda job: compile(*job), jobs))
@@ -64,6 +68,8 @@ def main():
     if complaints:
         sys.exit("\n".join(complaints))
     print(f"{sum(len(n) for r, _ in results for n in r.values())} kernels, no warning, no spill")
+    if not given and unknown:
+        print(f"not compiled, because this nvcc does not know it: sm_{', sm_'.join(unknown)}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@
 
 #include "threads.h"
 
+#ifdef VFL_X86_KERNELS
+#include <cpuid.h>
+#endif
+
 namespace paddle_vfl {
 
 #define VFL_DECLARE(isa)                                         \
@@ -27,9 +31,11 @@ bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
-bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+bool has_f16c() {  // which clang's __builtin_cpu_supports does not know
+  unsigned a, b, c = 0, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }
 #endif
 bool always() { return true; }
 

@@ -7,7 +7,7 @@
 #include "../varifocal.h"
 
 // Versions beside the portable one. clang has no such target pragma.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GNUC__)
 #define VFL_X86_KERNELS
 #endif
 

@@ -147,7 +147,8 @@ def _import_ppdet():
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "ppdet":
             raise ImportError(
-                "PaddleDetection is not installed: pip install 'paddle-vfl[det]', or put a checkout on PYTHONPATH"
+                "PaddleDetection is not installed: pip install paddledet==2.6.0 scikit-learn 'setuptools<81', or put a "
+                "checkout on PYTHONPATH"
             ) from error
         if error.name == "pkg_resources":
             raise ImportError(

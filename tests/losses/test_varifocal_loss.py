@@ -209,9 +209,7 @@ def test_shapes_and_reductions(rng, shape, reduction):
     np.testing.assert_allclose(grad, slope / (x.size if reduction == "mean" else 1), rtol=1e-11, atol=1e-16)
 
 
-@pytest.mark.skipif(
-    paddle.__version__ < "3", reason="Paddle 2.6 refuses an empty output of an operator, and cannot sum an empty tensor"
-)
+@pytest.mark.skipif(paddle.__version__ < "3.1", reason="Paddle up to 3.0 refuses an empty output of an operator")
 @pytest.mark.parametrize("pair", [False, True])
 @pytest.mark.parametrize("shape", [(0, 80), (2, 0, 5), (4, 0)])
 def test_empty_predictions(shape, pair):

@@ -8,7 +8,10 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import paddle
 import pytest
+
+import paddle_vfl
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,8 +40,10 @@ def test_sdist_to_wheel_to_training_step(tmp_path):
         env={**os.environ, "DIST_EXTRA_CONFIG": str(tmp_path / "setup.cfg")},
     )
     (source,) = tmp_path.glob("*.tar.gz")
+    assert source.name == f"paddle_vfl-{paddle_vfl.__version__}.tar.gz"
     run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", tmp_path, source, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.startswith(f"paddle_vfl-{paddle_vfl.__version__}+paddle{paddle.__version__}")
 
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
@@ -48,10 +53,14 @@ def test_sdist_to_wheel_to_training_step(tmp_path):
     (packages / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
     where = run(
-        python, "-c", "import paddle_vfl; print(paddle_vfl.__file__, paddle_vfl._ops.extension.__file__)", cwd=tmp_path
+        python, "-c", "from paddle_vfl import _ops; print(_ops.__file__, _ops.extension.__file__)", cwd=tmp_path
     )
     assert all(str(packages) in path for path in where.split())
-    assert (packages / "paddle_vfl" / "py.typed").exists() and (packages / "paddle_vfl" / "__init__.pyi").exists()
+    for path in ("py.typed", "__init__.pyi", "ppdet_plugin/child_processes/sitecustomize.py"):
+        assert (packages / "paddle_vfl" / path).exists()
+    (library,) = (packages / "paddle_vfl").glob("_C*.so")
+    assert b".debug_info" not in library.read_bytes()
+    assert str(Path(paddle.__file__).parent).encode() not in library.read_bytes()  # nothing of this environment
     command = tmp_path / "env" / "bin" / "paddle-vfl"
     run(command, "digits", "data", "--train-images", "8", "--val-images", "2", cwd=tmp_path)
     options = ["epoch=1", *(f"{key}.dataset_dir=data" for key in ("TrainDataset", "EvalDataset", "TestDataset"))]

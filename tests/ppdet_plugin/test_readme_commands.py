@@ -23,13 +23,13 @@ def commands(page, pattern):
     return [line.split("#")[0].strip() for line in re.findall(rf"^    ({pattern}.*)$", text, re.MULTILINE)]
 
 
-FROM_CHECKOUT, *PIP_ONLY = commands("README.md", "pip install")
-# the line for a checkout is the last of the others plus dependencies, which are there by then: it is resolved, not
-# built again
+TOOLS, FROM_CHECKOUT, *PIP_ONLY = commands("README.md", "pip install")
+# the lines for a checkout are the others less what is there by then: they are resolved, not built again
 INSTALL = [
     *PIP_ONLY,
+    TOOLS,
     FROM_CHECKOUT + " --dry-run",
-    "pip install 'paddle-vfl[det]'",
+    "pip install paddledet==2.6.0 scikit-learn 'setuptools<81'",
     "pip install 'setuptools<81'",
 ]  # in troubleshooting.md
 COMMANDS = [

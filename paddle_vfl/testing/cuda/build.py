@@ -2,21 +2,15 @@
 
 import concurrent.futures
 import os
-import shutil
 import subprocess
 from pathlib import Path
+
+from ..._cuda_toolkit import toolkit
 
 __all__ = ["build_emulated", "build_for_gpu", "toolkit"]
 
 HERE = Path(__file__).resolve().parent
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized"]
-
-
-def toolkit():
-    """The folder of the CUDA toolkit, or None."""
-    nvcc = shutil.which("nvcc")
-    candidates = [os.environ.get("CUDA_HOME"), "/usr/local/cuda", nvcc and Path(nvcc).resolve().parents[1]]
-    return next((Path(c) for c in candidates if c and (Path(c) / "include" / "cuda_fp16.h").exists()), None)
 
 
 def build_for_gpu(csrc, folder):
