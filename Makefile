@@ -3,6 +3,8 @@
 # make test-paddle      what depends on Paddle, on other versions of it: VERSION="2.6.2 3.1.1", or any; TESTS=tests for all tests
 # make test-clang       the same on the extension built by clang
 # make wheels           in dist/, each tried where there is no compiler: PADDLE="3.3.1 3.2.2 2.6.2"; with GPU=1 for paddlepaddle-gpu
+# make families         which families of PaddleDetection train, evaluate and export, with and without the plugin: ten minutes;
+#                       with PPDET_SRC=FOLDER also of that checkout
 # make cuda-check       compile the CUDA kernels for every architecture: no warnings, no spills; registers, instructions an element
 # make cuda-build-check the whole extension as for a CUDA build of Paddle, and its tests on the CPU: PADDLE=3.3.1; needs no GPU
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages
@@ -31,12 +33,16 @@ LOCK := requirements/lock.txt
 endif
 SOURCES := setup.py build_backend.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz lint site lock clean
+.PHONY: demo test families test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz lint site lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
 test: $(VENV)/built
 	$(if $(PPDET_SRC),PYTHONPATH=$(PPDET_SRC)$(if $(PYTHONPATH),:$(PYTHONPATH))) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+# PPDET_SRC is tried beside the package
+families: $(VENV)/built
+	$(VENV)/bin/python tools/families.py $(if $(PPDET_SRC),--checkout $(PPDET_SRC)) $(FAMILIES)
 
 $(VENV)/installed-$(notdir $(LOCK)): $(LOCK)
 	@PYTHON="$(PYTHON)" sh tools/check_machine.sh

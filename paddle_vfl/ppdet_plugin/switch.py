@@ -18,18 +18,18 @@ _patches = Patches()
 
 
 class Status(dict):
-    """``enabled``; ``switched`` and ``left_alone``, lists of call sites; ``fixes``, names of version fixes. Prints as a
-    table."""
+    """``enabled``; ``switched`` and ``left_alone``, lists of call sites; ``fixes``, the symptoms of version fixes by
+    name. Prints as a table."""
 
     def __str__(self):
         if not self["enabled"]:
             return "paddle_vfl is not enabled: PaddleDetection uses its own varifocal loss"
         rows = [("fused", site) for site in self["switched"]] + [("left alone", site) for site in self["left_alone"]]
-        rows += [("fix", name) for name in self["fixes"]]
+        rows += [("fix", f"{name}: {symptom}") for name, symptom in self["fixes"].items()]
         return "\n".join(f"{state:<12}{name}" for state, name in rows)
 
 
-_OFF = {"enabled": False, "switched": [], "left_alone": [], "fixes": []}
+_OFF = {"enabled": False, "switched": [], "left_alone": [], "fixes": {}}
 _status = Status(_OFF)
 _modules_seen = 0
 _making = 0  # modules that are being made now, one for another
@@ -54,7 +54,7 @@ def enable():
     try:
         fixes = version_fixes.apply_before_import(_patches)
         _import_ppdet()
-        fixes += version_fixes.apply_after_import(_patches)
+        fixes.update(version_fixes.apply_after_import(_patches))
         from ppdet.core import workspace
 
         _patches.set_name("create", workspace.create, _checked(workspace.create))

@@ -87,10 +87,21 @@ def test_a_create_that_a_script_took_while_enabled_switches_nothing_afterwards()
 
 
 def test_what_a_ppdet_does_not_have_needs_no_fix(monkeypatch):
-    """PaddleYOLO has no contrast loss."""
-    monkeypatch.setitem(sys.modules, "ppdet.modeling.losses.supcontrast", None)
+    """PaddleYOLO has no prior boxes."""
+    from ppdet.modeling import ops
+
+    monkeypatch.delattr(ops, "prior_box", raising=False)
     paddle_vfl.enable()
-    assert "float_contrast_mask" not in paddle_vfl.status()["fixes"]
+    assert not hasattr(ops, "prior_box")
+
+
+def test_status_has_the_symptom_of_each_fix():
+    paddle_vfl.enable()
+    fixes = paddle_vfl.status()["fixes"]
+    assert "\nfix         concat_of_scalars: A model concatenates elements of a tensor: ValueError: " in str(
+        paddle_vfl.status()
+    )
+    assert all("Error: " in symptom and "\n" not in symptom for symptom in fixes.values())
 
 
 def test_the_yaml_line_enables_and_its_value_can_be_copied_and_dumped():

@@ -1,0 +1,39 @@
+"""Whole models, small, without and with the plugin: ``make families`` tries all of them in every way."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import paddle
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(paddle.__version__ < "3", reason="a question of Paddle 3")]
+
+ROOT = Path(__file__).resolve().parents[3]
+# with losses and indices of one type, and nothing concatenated
+TRAIN_AS_THEY_ARE = {"centernet", "detr", "fcos", "ppyolo", "ppyolov2", "retinanet", "yolof", "yolov3", "yolox"}
+
+
+def rows(*args):
+    """{family: (marks without the plugin, marks with it)} of the table that tools/families.py prints. It fails itself
+    where the plugin makes something worse."""
+    command = [sys.executable, str(ROOT / "tools" / "families.py"), *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    return {family: (without, with_) for family, without, with_ in table[2:]}
+
+
+def test_every_family_trains_and_those_that_did_have_the_same_losses():
+    import ppdet
+
+    found = rows("--stages", "train")
+    assert set(found) == {path.stem for path in Path(__file__).parents[1].joinpath("families").glob("[!_]*.yml")}
+    assert {with_ for _, with_ in found.values()} == {"✓"}
+    as_they_are = {family for family, (without, _) in found.items() if without == "✓"}
+    assert as_they_are == (TRAIN_AS_THEY_ARE if getattr(ppdet, "__version__", "") == "2.6.0" else set(found))
+
+
+def test_what_the_loss_needs_is_evaluated_and_exported():
+    found = rows("gfl", "tood", "dino", "faster_rcnn")
+    assert [with_ for _, with_ in found.values()] == ["✓ ✓ ✓"] * 4
