@@ -1,48 +1,103 @@
 """Train a detector on a data set of your own, and report it: AP table, pictures of detections, curves.
 
-    python examples/train_on_your_data.py my_data --epochs 30
+    python examples/train_on_your_data.py my_data
 
 ``my_data`` is in COCO format: ``train/`` and ``val/`` hold the images, ``annotations/train.json`` and
-``annotations/val.json`` the boxes. The model is the small PP-YOLOE+ of ``configs/ppyoloe_plus_digits.yml`` with `loss:
-VarifocalLoss`; --config takes another one. `paddle-vfl digits my_data` writes a data set to try it with.
+``annotations/val.json`` the boxes. The model is the PP-YOLOE+ for photographs of ``configs/ppyoloe_plus_photos.yml``,
+with `loss: VarifocalLoss`. It begins with weights that PaddleDetection publishes; where they cannot be had, a smaller
+one begins from scratch. The number of epochs follows from the number of images.
 """
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
+if hasattr(os, "sched_getaffinity"):  # Paddle would compute on one core
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
 import paddle_vfl
 from paddle_vfl.errors import UserError
 from paddle_vfl.training import detect, evaluate, train
-from paddle_vfl.training.drawing import AP_NAMES, draw_curves, draw_detections
+from paddle_vfl.training.checkpoints import find
+from paddle_vfl.training.drawing import AP_NAMES, draw_curves, draw_grid
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "ppyoloe_plus_digits.yml"
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "ppyoloe_plus_photos.yml"
+PUBLISHED = "https://paddledet.bj.bcebos.com/models/ppyoloe_plus_crn_t_auxhead_320_300e_coco.pdparams"
+PUBLISHED_WIDTH = 0.375
+BATCH = 8
+# training images times epochs
+FROM_SCRATCH, FROM_WEIGHTS = 7200, 2400
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="folder of the data set")
     parser.add_argument("--config", default=str(CONFIG), help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, help="default: those of the config")
+    parser.add_argument("--weights", help="what to begin with: a file, an URL or `none`; default: those published")
+    parser.add_argument("--epochs", type=int, help="default: what the number of images asks for")
     parser.add_argument("--output", default="output/your_data", help="folder to write; default: %(default)s")
     args = parser.parse_args()
-    train_and_report(args.config, Path(args.data), Path(args.output), options_of(Path(args.data), args.epochs))
+    data = Path(args.data)
+    images, classes = _count(data / "annotations" / "train.json")
+    options = [f"num_classes={classes}", *_data_options(data, images)]
+    if args.config == str(CONFIG):
+        weights = _weights(args.weights)
+        options += _photo_options(weights)
+        seen = FROM_SCRATCH if weights is None else FROM_WEIGHTS
+        args.epochs = args.epochs or min(300, max(4, round(seen / images)))
+    if args.epochs:
+        options += _schedule(args.epochs, steps=args.epochs * max(1, images // BATCH))
+    train_and_report(args.config, data, Path(args.output), options)
 
 
-def options_of(data, epochs=None):
-    """The config's options for a data set."""
-    annotations = data / "annotations" / "train.json"
+def _count(annotations):
+    """(number of images with boxes, number of classes) of a COCO file."""
     try:
-        categories = json.loads(annotations.read_text())["categories"]
+        content = json.loads(annotations.read_text())
+        images = {annotation["image_id"] for annotation in content["annotations"]}
+        return max(1, len(images)), len(content["categories"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{annotations}: expected COCO annotations ({type(error).__name__}: {error})") from error
-    options = [f"num_classes={len(categories)}"] + ([] if epochs is None else [f"epoch={epochs}"])
+
+
+def _data_options(data, images):
+    options = [f"TrainReader.batch_size={min(BATCH, images)}"]
     for key, part in (("TrainDataset", "train"), ("EvalDataset", "val"), ("TestDataset", "val")):
         options += [f"{key}.dataset_dir={data}", f"{key}.anno_path=annotations/{part}.json"]
         options += [] if key == "TestDataset" else [f"{key}.image_dir={part}"]
     return options
+
+
+def _weights(given):
+    """The file to begin with, or None."""
+    if given == "none":
+        return None
+    try:
+        return find(given or PUBLISHED, "weights")
+    except UserError as error:
+        if given:
+            raise
+        print(f"{error} with --weights. A smaller model is now trained from scratch.", file=sys.stderr)
+        return None
+
+
+def _photo_options(weights):
+    if weights is None:
+        return []
+    return [f"pretrain_weights={weights}", f"width_mult={PUBLISHED_WIDTH}", "LearningRate.base_lr=0.0005"]
+
+
+def _schedule(epochs, steps):
+    """Options for a number of epochs: the learning rate rises in a tenth of the steps and then falls to 0."""
+    warmup = f"{{name: LinearWarmup, start_factor: 0.1, steps: {min(100, max(1, steps // 10))}}}"
+    return [
+        f"epoch={epochs}",
+        f"snapshot_epoch={max(1, epochs // 4)}",
+        f"LearningRate.schedulers=[{{name: CosineDecay, max_epochs: {epochs}}}, {warmup}]",
+    ]
 
 
 def train_and_report(config, data, output, options=()):
@@ -55,13 +110,13 @@ def train_and_report(config, data, output, options=()):
         train(config, [*options, f"save_dir={output}"], evaluate=True, seed=0)
     options = [*options, f"save_dir={output}", f"weights={run / 'model_final'}"]
     results = evaluate(config, options)
-    draw_detections(detect(config, options, data / "val"), output / "detections.png")
+    draw_grid(detect(config, options, data / "val"), output / "detections.png")
     draw_curves(run / "history.jsonl", output / "curves.png")
 
     print(f"\npaddle_vfl {paddle_vfl.__version__}: {config} on {data}/val, {time.time() - start:.0f} s")
-    for name, value in zip(AP_NAMES, results.get("bbox", ())):
+    for name, value in zip(AP_NAMES, results["bbox"]):
         print(f"  {name:<14}{'none' if value < 0 else f'{value:.3f}'}")
-    if "bbox" not in results:
+    if not any(results["bbox"]):
         print("  nothing was found: train for more epochs")
     print(f"{output}/detections.png\n{output}/curves.png")
 

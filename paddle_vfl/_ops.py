@@ -1,6 +1,7 @@
 """Loads the extension and calls the custom operator on every Paddle version and in every mode."""
 
 import importlib
+import pathlib
 import warnings
 import zlib  # noqa: F401  comes before paddle: on Paddle 2.6.2, a zlib loaded later (by cv2, by pandas) crashes in inflateReset2
 
@@ -14,6 +15,7 @@ from ._version import __version__, local_version
 __all__ = ["extension", "varifocal"]
 
 _OP = "paddle_vfl_varifocal_loss"
+_NAME = "paddle_vfl._C"
 
 
 def _way_out():
@@ -30,16 +32,25 @@ def _load():
 
     Paddle keeps source compatibility for custom operators, not binary: another Paddle needs another build.
     """
+    folder = pathlib.Path(__file__).parent
+    if (folder.parent / "csrc").is_dir() and not any(folder.glob("_C.*")):
+        raise ImportError(
+            f"{folder} is the source of paddle_vfl, and its operator is not built there. If you have installed "
+            "paddle_vfl, change to another folder; to run it from here: pip install --no-build-isolation -e .",
+            name=_NAME,
+        )
     try:
-        module = importlib.import_module("paddle_vfl._C")
+        module = importlib.import_module(_NAME)
     except ImportError as error:
         raise ImportError(
-            f"the operator of paddle_vfl cannot be loaded with Paddle {paddle.__version__}: {error}. {_way_out()}"
+            f"the operator of paddle_vfl cannot be loaded with Paddle {paddle.__version__}: {error}. {_way_out()}",
+            name=_NAME,
         ) from error
     if module.paddle_version != paddle.__version__:
         raise ImportError(
             f"paddle_vfl was built for Paddle {module.paddle_version}, and this is Paddle {paddle.__version__}. "
-            f"{_way_out()}"
+            f"{_way_out()}",
+            name=_NAME,
         )
     load_op_meta_info_and_register_op(module.__file__)
     return module

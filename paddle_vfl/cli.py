@@ -6,30 +6,63 @@ import sys
 
 from ._version import __version__
 from .errors import UserError
+from .interrupts import interrupt_deferred
 
 __all__ = ["main"]
 
 
+EXAMPLES = """\
+examples:
+  paddle-vfl digits dataset/digits                          a small data set to try it with
+  paddle-vfl train -c configs/ppyoloe_plus_digits.yml --eval
+  paddle-vfl eval -c configs/ppyoloe_plus_digits.yml -o weights=output/ppyoloe_plus_digits/best_model
+  paddle-vfl infer -c configs/ppyoloe_plus_digits.yml --infer_dir dataset/digits/val -o weights=...
+  paddle-vfl COMMAND --help                                 all about one of them
+"""
+OPTIONS = """\
+-o overrides settings of the config, with the dots of its nesting; values are YAML. Several may follow:
+  -o epoch=30 LearningRate.base_lr=1e-3 TrainReader.batch_size=4
+  -o TrainDataset.dataset_dir=my_data TrainDataset.anno_path=annotations/train.json num_classes=3
+  -o PPYOLOEHead.loss.alpha=0.5 PPYOLOEHead.nms.nms_threshold=0.5     options of the module that is there
+  -o "TrainReader.sample_transforms=[{Decode: {}}]"                   a list can only be replaced whole
+"""
+
+
 def main(argv=None):
-    """Run one command; returns the exit status: 0, 2 for what the user has to mend, 130 after Ctrl-C."""
-    args = _parser().parse_args(argv)
+    """Run one command; returns the exit status: 0, 2 for what the user has to fix, 130 after Ctrl-C."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 0
     try:
         args.run(args)
     except UserError as error:
-        print(f"paddle-vfl {args.command}: {error}", file=sys.stderr)
-        return 2
+        message = str(error)
+    except ImportError as error:
+        if error.name != "paddle_vfl._C":
+            raise
+        message = str(error)
     except KeyboardInterrupt:
         print(f"paddle-vfl {args.command}: interrupted", file=sys.stderr)
         return 130
-    return 0
+    else:
+        return 0
+    print(f"paddle-vfl {args.command}: {message}", file=sys.stderr)
+    return 2
 
 
 def _parser():
+    # argparse, because Click and Typer have no option of variable length, as -o is here and in PaddleDetection
+    as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="paddle-vfl", description="Varifocal loss for PaddleDetection as one fused operator."
+        prog="paddle-vfl",
+        description="Varifocal loss for PaddleDetection as one fused operator.",
+        epilog=EXAMPLES,
+        formatter_class=as_written,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     add = commands.add_parser("info", help="print versions, instruction set, threads and switched call sites")
     add.set_defaults(run=_info)
@@ -44,7 +77,9 @@ def _parser():
     add.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     add.set_defaults(run=_digits)
 
-    add = commands.add_parser("train", help="train a PaddleDetection config")
+    add = commands.add_parser(
+        "train", help="train a PaddleDetection config", epilog=OPTIONS, formatter_class=as_written
+    )
     _add_config(add)
     add.add_argument("--eval", action="store_true", help="evaluate at every checkpoint and keep the best")
     add.add_argument("--amp", action="store_true", help="mixed precision")
@@ -52,14 +87,19 @@ def _parser():
     add.add_argument("--fleet", action="store_true", help="use fleet")
     add.add_argument("--to_static", action="store_true", help="train as a static graph")
     add.add_argument("--seed", type=int, help="seed of Paddle, NumPy and Python")
+    add.add_argument("--allow_nan", action="store_true", help="go on where a loss or a weight is NaN or infinite")
     add.set_defaults(run=_train)
 
-    add = commands.add_parser("eval", help="evaluate the weights of a config")
+    add = commands.add_parser(
+        "eval", help="evaluate the weights of a config", epilog=OPTIONS, formatter_class=as_written
+    )
     _add_config(add)
     add.add_argument("--classwise", action="store_true", help="print the AP of every class")
     add.set_defaults(run=_eval)
 
-    add = commands.add_parser("infer", help="draw the boxes found in images")
+    add = commands.add_parser(
+        "infer", help="draw the boxes found in images", epilog=OPTIONS, formatter_class=as_written
+    )
     _add_config(add)
     add.add_argument("--infer_img", metavar="IMAGE")
     add.add_argument("--infer_dir", metavar="DIR")
@@ -92,7 +132,13 @@ def _parser():
 def _add_config(parser):
     parser.add_argument("-c", "--config", required=True, metavar="CONFIG", help="a PaddleDetection YAML config")
     parser.add_argument(
-        "-o", "--opt", nargs="*", default=[], metavar="KEY=VALUE", help="override settings of the config"
+        "-o",
+        "--opt",
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override settings of the config, see below",
     )
 
 
@@ -121,10 +167,14 @@ def _digits(args):
     print(folder)
 
 
-def _train(args):
-    from . import training
+def _training():
+    with interrupt_deferred():
+        from . import training
+    return training
 
-    training.train(
+
+def _train(args):
+    _training().train(
         args.config,
         args.opt,
         evaluate=args.eval,
@@ -133,19 +183,16 @@ def _train(args):
         fleet=args.fleet,
         to_static=args.to_static,
         seed=args.seed,
+        allow_nan=args.allow_nan,
     )
 
 
 def _eval(args):
-    from . import training
-
-    training.evaluate(args.config, args.opt, classwise=args.classwise)
+    _training().evaluate(args.config, args.opt, classwise=args.classwise)
 
 
 def _infer(args):
-    from . import training
-
-    for path in training.infer(
+    for path in _training().infer(
         args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results
     ):
         print(path)

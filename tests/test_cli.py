@@ -1,6 +1,8 @@
 """The command line, as a user meets it."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +10,8 @@ from pathlib import Path
 import pytest
 
 from paddle_vfl import cli
-from paddle_vfl.errors import UserError
 
 pytest.importorskip("ppdet")
-from paddle_vfl.training.configs import parse_options
-
 pytestmark = pytest.mark.usefixtures("clean_ppdet")
 CONFIG = str(Path(__file__).resolve().parents[1] / "configs" / "ppyoloe_plus_digits.yml")
 
@@ -35,6 +34,43 @@ def test_the_module_is_the_command():
         [sys.executable, "-m", "paddle_vfl", "--version"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0 and done.stdout.strip() == __import__("paddle_vfl").__version__
+
+
+@pytest.mark.parametrize("args", [[], ["--help"]])
+def test_help_has_examples_and_needs_no_paddle(args):
+    code = "import sys; sys.modules['paddle'] = None; from paddle_vfl.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "paddle-vfl train -c configs/ppyoloe_plus_digits.yml --eval" in done.stdout
+
+
+def test_help_of_train_explains_the_options(capsys):
+    status, out, _ = run(capsys, "train", "--help")
+    assert status == 0 and "-o epoch=30 LearningRate.base_lr=1e-3" in out
+
+
+def test_options_may_be_given_in_several_places():
+    args = cli._parser().parse_args(["train", "-o", "a=1", "b=2", "-c", "x.yml", "-o", "c=3"])
+    assert args.opt == ["a=1", "b=2", "c=3"]
+
+
+def test_the_data_set_that_a_command_writes_is_said_to_be_missing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, "train", "-c", CONFIG)
+    assert status == 2 and "dataset/digits does not exist: `paddle-vfl digits dataset/digits` writes it" in err
+
+
+@pytest.mark.parametrize("args", [["-m", "paddle_vfl", "info"], ["-c", "import paddle_vfl; paddle_vfl.build_info()"]])
+def test_a_source_folder_without_the_operator_says_so(args, tmp_path):
+    package = Path(cli.__file__).parent
+    shutil.copytree(package, tmp_path / "paddle_vfl", ignore=shutil.ignore_patterns("_C*", "__pycache__"))
+    (tmp_path / "csrc").mkdir()
+    environment = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, *args], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode != 0 and f"{tmp_path / 'paddle_vfl'} is the source of paddle_vfl, and its operator" in last
+    assert ("Traceback" in done.stderr) == (args[0] == "-c")
 
 
 def test_info(capsys):
@@ -84,7 +120,7 @@ def test_digits_refuses_a_foreign_folder(capsys, tmp_path):
             ],
             "TrainDataset: anno_path no.json does not exist",
         ),
-        (["train", "-c", CONFIG, "-r", "no/checkpoint"], "weights no/checkpoint.pdparams does not exist"),
+        (["train", "-c", CONFIG, "-r", "no/checkpoint"], "checkpoint no/checkpoint.pdparams does not exist"),
         (["train", "-c", CONFIG, "-o", "use_gpu=true"], "this Paddle has no CUDA"),
         (
             ["eval", "-c", CONFIG, "-o", "EvalDataset.dataset_dir=nowhere"],
@@ -107,14 +143,25 @@ def test_what_the_user_has_to_mend_is_one_line(args, message, capsys, tmp_path, 
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("architecture: [", "while parsing"),
-        ("_BASE_: [gone.yml]", "its base file"),
-        ("num_classes: 3", "no architecture"),
+        (b"architecture: [", "while parsing"),
+        (b"num_classes: 3", "no architecture"),
+        (b"", "c.yml is empty"),
+        (b"# nothing\n", "c.yml is empty"),
+        (b"- a", "expected a mapping of keys to values, got a sequence"),
+        (b"text", "expected a mapping of keys to values, got a scalar"),
+        (b"_BASE_: [gone.yml]", "its base file"),
+        (b"_BASE_: base.yml", "_BASE_: expected a list of files, as in [base.yml]"),
+        (b"_BASE_: [c.yml]", "its _BASE_ files or its anchors lead in a circle"),
+        (b"a: &a [*a]", "its _BASE_ files or its anchors lead in a circle"),
+        ("epoch: 3  # 学习率".encode("gbk"), "c.yml is not utf-8 text: save it as UTF-8"),
+        ("epoch: 3".encode("utf-16"), "c.yml is not utf-8 text: save it as UTF-8"),
+        (b"TrainDataset: !COCODataset {}", "could not determine a constructor for the tag '!COCODataset'"),
+        (b"TrainDataset: !COCODataSet {anno: 1}", "unexpected keyword argument 'anno'"),
     ],
 )
 def test_a_broken_config_is_one_line(content, message, capsys, tmp_path):
     path = tmp_path / "c.yml"
-    path.write_text(content)
+    path.write_bytes(content)
     status, _, err = run(capsys, "train", "-c", str(path))
     ours = [line for line in err.splitlines(keepends=True) if line.startswith("paddle-vfl ")]
     assert status == 2 and len(ours) == 1 and message in ours[0] and "Traceback" not in err
@@ -154,15 +201,3 @@ def test_run_says_when_nothing_was_switched(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
     status, out, err = run(capsys, "run", str(script))
     assert (status, out) == (0, "hello\n") and "did not import PaddleDetection's models: nothing was switched" in err
-
-
-def test_options_nest():
-    assert parse_options(["a=1", "b.c=[2, x]", "b.d.e=1e-3", "b.d.f=true"]) == {
-        "a": 1,
-        "b": {"c": [2, "x"], "d": {"e": "1e-3", "f": True}},
-    }
-    for option in ("=1", "a.=1", "a"):
-        with pytest.raises(UserError, match="expected key=value"):
-            parse_options([option])
-    with pytest.raises(UserError, match="was given a value before"):
-        parse_options(["a=1", "a.b=2"])

@@ -66,7 +66,7 @@ def write_digits(directory, train_images=512, val_images=128, image_size=128, se
 
     glyphs = _split_glyphs(seed)
     (directory / "annotations").mkdir(parents=True)
-    with tqdm(total=train_images + val_images, desc="digits", unit="image", disable=not progress) as bar:
+    with tqdm(total=train_images + val_images, desc="digits", unit="image", disable=None if progress else True) as bar:
         for index, (split, count) in enumerate(zip(SPLITS, (train_images, val_images))):
             (directory / split).mkdir()
             rng = np.random.default_rng((seed, index))

@@ -32,7 +32,8 @@ def check_module(name, config, top_level):
             continue  # whose place `loss` takes
         value = config[key]
         if key == "loss":
-            loss_key.read_loss(f"{name}.{key}", value)
+            loss_class = config["loss_class"] if "loss_class" in config.schema else None
+            loss_key.read_loss(f"{name}.{key}", value, loss_class=loss_class)
         elif not (isinstance(value, dict) and "name" not in value):
             loss_key.read(f"{name}.{key}", value)
     if "loss" in config.schema:

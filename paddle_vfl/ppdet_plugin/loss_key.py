@@ -54,12 +54,13 @@ def formula_of(layer):
     return {option: getattr(layer, option) for option in _FORMULA}
 
 
-def read(path, value):
+def read(path, value, there=None):
     """The LossSpec, or that of any injected module, of what a config has under a key; None if there is nothing.
 
     Args:
         path (str): the key, such as "PPYOLOEHead.loss".
         value: what the config has there.
+        there (str): the name that a mapping without one means.
 
     Raises:
         ConfigError: nothing of that name is registered, or it does not take the options.
@@ -69,23 +70,29 @@ def read(path, value):
         value = {"name": value}
     if not isinstance(value, dict):
         return None
-    if "name" not in value:
+    name = value.get("name", there)
+    if name is None:
         raise ConfigError(f"{path}: the mapping has no name, expected {{name: {NAME}, ...}}")
-    spec = LossSpec(path, str(value["name"]), {key: option for key, option in value.items() if key != "name"})
+    spec = LossSpec(path, str(name), {key: option for key, option in value.items() if key != "name"})
     _check(spec)
     if spec.name == NAME:
         read_block()
     return spec
 
 
-def read_loss(path, value, accepted=None):
-    """As :func:`read`, of a key that is for a loss alone; ``accepted``: the names of those that can go there, if not
-    any.
+def read_loss(path, value, accepted=None, loss_class=None):
+    """As :func:`read`, of a key that is for a loss alone. A mapping without a name means the loss that is there.
+
+    Args:
+        accepted (tuple[str]): the names of those that can go there, if not any.
+        loss_class: what the config has under the key of that name, if the module has it.
 
     Raises:
         ConfigError: also if there is anything else.
     """
-    spec = read(path, value)
+    there = _untagged(loss_class)
+    there = there.get("name") if isinstance(there, dict) else there
+    spec = read(path, value, there if isinstance(there, str) and is_registered(there) else NAME)
     if (spec is None and value is not None) or (spec is not None and spec.name not in (accepted or [spec.name])):
         got = type(value).__name__ if spec is None else spec.name
         expected = " or ".join(accepted or [NAME])

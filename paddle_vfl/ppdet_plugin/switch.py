@@ -10,6 +10,7 @@ from . import loss_key, version_fixes
 from .announce import announce, logger, make_visible
 from .call_sites import switch_call_sites
 from .config_check import check_module
+from .options import complete_options
 from .patches import Patches
 
 __all__ = ["Status", "disable", "enable", "prepare_import", "status"]
@@ -58,6 +59,7 @@ def enable():
         from ppdet.core import workspace
 
         _patches.set_name("create", workspace.create, _checked(workspace.create))
+        complete_options(_patches)
         _switch(fixes)
         if paddle.is_compiled_with_cuda() and extension.cuda_version is None:
             logger.warning(

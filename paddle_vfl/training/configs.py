@@ -4,72 +4,65 @@ import os
 import tempfile
 from pathlib import Path
 
-import yaml
-
 from ..errors import UserError, one_line
+from ..interrupts import interrupt_deferred
 from ..ppdet_plugin import enable
+from ..ppdet_plugin.options import parse_options
+from .config_files import read_files
+from .config_keys import check_keys
+from .config_values import check_values, options_over
+from .settings import settings
 
-__all__ = ["load", "make_run_folder", "parse_options"]
+__all__ = ["load", "make_run_folder"]
 
 
 def load(config, options=()):
-    """Enable the plugin and read a config file, overridden by ``options``, as :func:`parse_options` takes them.
+    """Enable the plugin and read a config file, overridden by ``options`` such as "epoch=3".
 
     Raises:
         UserError: the file or a base of it is missing or is no config, an option is wrong, or PaddleDetection is not
             installed.
     """
     path = Path(config)
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"config {config} does not exist")
     if path.suffix not in (".yml", ".yaml"):
         raise UserError(f"config {config}: expected a .yml or .yaml file")
+    files = read_files(path)
     overrides = parse_options(options)
     try:
-        enable()
+        with interrupt_deferred():
+            enable()
+            import ppdet.engine  # noqa: F401  for the trainer
     except ImportError as error:
         raise UserError(str(error)) from error
 
     import paddle
     from ppdet.core.workspace import load_config, merge_config
-    from ppdet.utils.check import check_config
+    from ppdet.utils.check import check_config as fill_in
 
     try:
         cfg = load_config(str(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"config {config}: {one_line(error)}") from error
-    except FileNotFoundError as error:
-        raise UserError(f"config {config}: its base file {error.filename} does not exist") from error
+    except UserError as error:
+        raise UserError(f"config {config}: {error}") from error
+    except Exception as error:  # of a tag, whose class is made while the file is read
+        raise UserError(f"config {config}: {type(error).__name__}: {one_line(error)}") from error
+    options = options_over(cfg, options)
     merge_config(overrides)
-    for device in ("gpu", "xpu", "npu", "mlu"):
-        cfg.setdefault(f"use_{device}", False)
+    cfg.setdefault("use_gpu", False)
+    cfg.setdefault("use_mlu", False)
+    cfg.setdefault("use_npu", False)
+    cfg.setdefault("use_xpu", False)
     for key in ("architecture", "num_classes"):
         if key not in cfg:
             raise UserError(f"config {config}: no {key}")
+    found = list(settings(cfg))
+    check_keys(found, options, files)
+    check_values(cfg, found, options)
     if cfg.use_gpu and not paddle.is_compiled_with_cuda():
         raise UserError(f"config {config}: use_gpu is true, and this Paddle has no CUDA: add -o use_gpu=false")
     paddle.set_device("gpu" if cfg.use_gpu else "cpu")
-    return check_config(cfg)
-
-
-def parse_options(options):
-    """The nested dict of ``["a=1", "b.c=[2, 3]"]``; values are YAML."""
-    parsed = {}
-    for option in options:
-        path, equals, value = option.partition("=")
-        keys = path.strip().split(".")
-        if not equals or not all(keys):
-            raise UserError(f"option {option!r}: expected key=value")
-        level = parsed
-        for key in keys[:-1]:
-            level = level.setdefault(key, {})
-            if not isinstance(level, dict):
-                raise UserError(f"option {option!r}: {key} was given a value before")
-        try:
-            level[keys[-1]] = yaml.load(value, Loader=yaml.Loader)
-        except yaml.YAMLError as error:
-            raise UserError(f"option {option!r}: {one_line(error)}") from error
-    return parsed
+    return fill_in(cfg)
 
 
 def make_run_folder(cfg):

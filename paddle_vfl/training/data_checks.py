@@ -8,7 +8,8 @@ from ..errors import UserError
 
 __all__ = ["check_dataset", "find_images"]
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
+DIGITS = Path("dataset/digits")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def check_dataset(cfg, key):
@@ -25,7 +26,8 @@ def check_dataset(cfg, key):
     for what in (None, "image_dir", "anno_path"):
         name = "" if what is None else get(what)
         if name is not None and not (folder / name).exists():
-            raise UserError(f"{key}: {'dataset_dir' if what is None else what} {folder / name} does not exist")
+            hint = f": `paddle-vfl digits {DIGITS}` writes it" if folder == DIGITS and not folder.exists() else ""
+            raise UserError(f"{key}: {'dataset_dir' if what is None else what} {folder / name} does not exist{hint}")
     if "COCO" not in (str(get("name", "")) if isinstance(dataset, dict) else type(dataset).__name__):
         return
     try:

@@ -1,40 +1,98 @@
 """Pictures of a run: detections and curves."""
 
+import functools
+import zlib
+from pathlib import Path
+
 from .history import read_history
 
-__all__ = ["AP_NAMES", "draw_curves", "draw_detections"]
+__all__ = ["AP_NAMES", "decode", "draw", "draw_curves", "draw_grid"]
 
 AP_NAMES = ("AP 0.50:0.95", "AP 0.50", "AP 0.75", "AP small", "AP medium", "AP large")
+# the first that there is; the last, which comes with matplotlib, has no Chinese
+FONTS = ["Noto Sans CJK SC", "WenQuanYi Zen Hei", "SimHei", "Microsoft YaHei", "PingFang SC", "DejaVu Sans"]
 
 
-def draw_detections(boxes, path, columns=6, rows=4, threshold=0.4):
-    """A grid of the first images with their boxes, class names and scores."""
-    import matplotlib
+def decode(path):
+    """The image as the model sees it before its size is changed: PaddleDetection lets OpenCV turn it as EXIF says, make
+    16 bits 8, and drop the alpha channel.
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.patches import Rectangle
+    Returns:
+        numpy.ndarray: (height, width, 3), uint8, RGB.
+    """
+    import cv2
+    import numpy as np
 
-    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.6 * rows), squeeze=False)
-    for axis, (image, found) in zip(axes.flat, boxes.items()):
-        axis.imshow(plt.imread(image))
-        for name, score, (x, y, w, h) in found:
-            if score < threshold:
-                continue
-            axis.add_patch(Rectangle((x, y), w, h, fill=False, color="crimson", linewidth=1.5))
-            axis.text(
-                x,
-                y - 1,
-                f"{name} {score:.2f}",
-                fontsize=7,
-                color="white",
-                va="bottom",
-                bbox={"facecolor": "crimson", "edgecolor": "none", "pad": 1},
-            )
-    for axis in axes.flat:
-        axis.axis("off")
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(Path(path).read_bytes(), np.uint8), 1), cv2.COLOR_BGR2RGB)
+
+
+def draw(image, found, threshold, scale=1):
+    """Boxes with class names and scores over an image.
+
+    Args:
+        image (numpy.ndarray | PIL.Image.Image): RGB.
+        found (Iterable[tuple]): ``(class name, score, box)``; a box is (x, y, width, height), or the eight coordinates
+            of its corners, in pixels.
+        threshold (float): boxes with a lower score are left out.
+        scale (float): enlarges the picture.
+
+    Returns:
+        PIL.Image.Image: RGB.
+    """
+    from PIL import Image, ImageDraw
+
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    picture = picture.resize([max(1, round(side * scale)) for side in picture.size]) if scale != 1 else picture.copy()
+    canvas = ImageDraw.Draw(picture)
+    unit = max(picture.size) / 640
+    font, width = _font(max(11, round(14 * unit))), max(1, round(2 * unit))
+    for name, score, box in sorted(found, key=lambda detection: detection[1]):  # the best on top
+        if score < threshold:
+            continue
+        color = f"hsl({zlib.crc32(name.encode()) % 360}, 80%, 42%)"
+        corners = [scale * value for value in _corners(box)]
+        canvas.line([*corners, *corners[:2]], fill=color, width=width, joint="curve")
+        x, y = min(corners[::2]), min(corners[1::2])
+        left, top, right, bottom = canvas.textbbox((0, 0), f"{name} {score:.2f}", font=font)
+        # above the box, or inside it where there is no room
+        x, y = min(max(x, 0), max(picture.width - right, 0)), y - bottom if y >= bottom else max(y, 0)
+        canvas.rectangle([x, y, x + right, y + bottom], fill=color)
+        canvas.text((x, y), f"{name} {score:.2f}", fill="white", font=font)
+    return picture
+
+
+def _corners(box):
+    if len(box) == 8:
+        return box
+    x, y, w, h = box
+    return [x, y, x + w, y, x + w, y + h, x, y + h]
+
+
+@functools.lru_cache(None)
+def _font(size):
+    from matplotlib import font_manager
+    from PIL import ImageFont
+
+    return ImageFont.truetype(font_manager.findfont(font_manager.FontProperties(family=FONTS)), size)
+
+
+def draw_grid(found, path, threshold=0.4, columns=6, rows=4, side=280):
+    """The first images with their boxes, in squares of ``side`` pixels.
+
+    Args:
+        found (Mapping[pathlib.Path, list]): as :func:`paddle_vfl.training.detect` returns it.
+        path (str): the picture to write.
+    """
+    from PIL import Image
+
+    gap = 6
+    grid = Image.new("RGB", (columns * (side + gap) - gap, rows * (side + gap) - gap), "white")
+    for index, (image, boxes) in zip(range(columns * rows), found.items()):
+        pixels = decode(image)
+        picture = draw(pixels, boxes, threshold, scale=side / max(pixels.shape[:2]))
+        left, top = (index % columns) * (side + gap), (index // columns) * (side + gap)
+        grid.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
+    grid.save(path)
 
 
 def draw_curves(history, path):
@@ -60,7 +118,7 @@ def draw_curves(history, path):
         )
     left.set(xlabel="epoch", ylabel="loss (mean of 32 steps)", yscale="log", title="training losses")
     left.legend()
-    evaluations = [e for e in evaluations if e["eval"].get("bbox")]  # none where nothing was found
+    evaluations = [e for e in evaluations if e["eval"].get("bbox")]
     for index, name in enumerate(AP_NAMES[:3]):
         right.plot(
             [e["epoch"] + 1 for e in evaluations], [e["eval"]["bbox"][index] for e in evaluations], "o-", label=name

@@ -1,27 +1,65 @@
 """``paddle-vfl eval``."""
 
+import contextlib
+import logging
+import os
+import re
+
+from ..ppdet_plugin.patches import Patches
 from . import checkpoints, configs, data_checks
+from .faults import explained
 
 __all__ = ["evaluate"]
+
+logger = logging.getLogger("paddle_vfl")
 
 
 def evaluate(config, options=(), classwise=False):
     """Evaluate ``weights`` of a config on its EvalDataset. Returns {metric name: results}.
 
     Raises:
-        UserError: the config, the weights or the data are missing or wrong.
+        UserError: the config, the weights or the data are missing or wrong, or the weights do not fit the config.
     """
     cfg = configs.load(config, options)
     cfg["classwise"] = classwise
     data_checks.check_dataset(cfg, "EvalDataset")
-    configs.make_run_folder(cfg)
-    trainer = checkpoints.trainer_with_weights(cfg, "eval")
-    results = {}
-    # PaddleDetection forgets the metrics once it has logged them
-    for metric in trainer._metrics:
-        metric.log = _then(metric.log, lambda metric=metric: results.update(metric.get_results()))
-    trainer.evaluate()
+    folder = configs.make_run_folder(cfg)
+    with explained(folder, cfg.worker_num):
+        trainer = checkpoints.trainer_with_weights(cfg, "eval")
+
+        from .history import results_of
+
+        results = {}
+        # PaddleDetection forgets the metrics once it has logged them
+        for metric in trainer._metrics:
+            metric.log = _then(metric.log, lambda: results.update(results_of(trainer)))
+        with _curves_in(folder):
+            trainer.evaluate()
+    if cfg.metric == "COCO" and not any(results.get("bbox", [1])):
+        logger.warning(
+            "AP 0.000: nothing was found in %d images with a score above the threshold of the model's NMS. A model that"
+            " was trained too little finds nothing; are these its weights, and images like those it was trained on?",
+            len(trainer.dataset),
+        )
     return results
+
+
+@contextlib.contextmanager
+def _curves_in(folder):
+    """Let PaddleDetection write its curve of every class into the folder, whatever the class is called."""
+    from ppdet.metrics import map_utils
+
+    draw, patches = map_utils.draw_pr_curve, Patches()
+
+    def draw_there(*args, out_dir, file_name, **kwargs):
+        file_name = re.sub(r"[/\\]", "_", file_name)
+        return draw(*args, out_dir=os.path.join(folder, out_dir), file_name=file_name, **kwargs)
+
+    patches.set_name("draw_pr_curve", draw, draw_there)
+    try:
+        yield
+    finally:
+        patches.undo()
 
 
 def _then(function, after):

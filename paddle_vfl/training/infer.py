@@ -1,9 +1,12 @@
 """``paddle-vfl infer``, and the boxes as data."""
 
+import collections
+import json
 from pathlib import Path
 
 from ..errors import UserError
 from . import checkpoints, configs, data_checks
+from .faults import explained
 
 __all__ = ["detect", "infer"]
 
@@ -14,20 +17,31 @@ def infer(config, options=(), image=None, folder=None, output_dir="output", draw
     Returns the paths written.
 
     Raises:
-        UserError: the config, the weights or the images are missing or wrong.
+        UserError: the config, the weights or the images are missing or wrong, the weights do not fit the config, or
+            the pictures cannot be written.
     """
     if (image is None) == (folder is None):
         raise UserError("give either --infer_img or --infer_dir")
     images = data_checks.find_images(image, folder)
+    output_dir = Path(output_dir)
+    if output_dir.resolve() == images[0].parent.resolve():
+        raise UserError(f"--output_dir {output_dir} is where the images are: they would be overwritten")
     cfg = configs.load(config, options)
     trainer = checkpoints.trainer_with_weights(cfg, "test")
-    trainer.predict(
-        [str(path) for path in images],
-        draw_threshold=draw_threshold,
-        output_dir=str(output_dir),
-        save_results=save_results,
-    )
-    return [Path(output_dir) / path.name for path in images]
+
+    from .drawing import decode, draw
+
+    with explained(str(output_dir), 0):
+        output_dir.mkdir(parents=True, exist_ok=True)
+        every = collections.defaultdict(list)
+        for path, results, names in _predictions(trainer, images):
+            picture = _draw_others(decode(path), results, names, draw_threshold)
+            draw(picture, _boxes(results, names), draw_threshold).save(output_dir / path.name, quality=95)
+            for kind, found in results.items():
+                every[kind] += found
+        for kind, found in every.items() if save_results else ():
+            (output_dir / f"{kind}.json").write_text(json.dumps(found))
+    return [output_dir / path.name for path in images]
 
 
 def detect(config, options, folder):
@@ -37,29 +51,53 @@ def detect(config, options, folder):
         dict[pathlib.Path, list]: for each image its ``(class name, score, (x, y, width, height))``, in pixels.
 
     Raises:
-        UserError: the config, the weights or the images are missing or wrong.
+        UserError: the config, the weights or the images are missing or wrong, or the weights do not fit the config.
     """
     images = data_checks.find_images(None, folder)
     cfg = configs.load(config, options)
     trainer = checkpoints.trainer_with_weights(cfg, "test")
+    return {path: _boxes(results, names) for path, results, names in _predictions(trainer, images)}
 
+
+def _predictions(trainer, images):
+    """For each image its path, {"bbox", "mask", ...: results as COCO has them}, and {category id: name}."""
+    import numpy as np
+    import paddle
     from ppdet.core.workspace import create
     from ppdet.data.source.category import get_categories
+    from ppdet.metrics import get_infer_results
+    from tqdm import tqdm
 
-    trainer.dataset.set_images([str(path) for path in images])
-    loader = create("TestReader")(trainer.dataset, 0)
-    _, names = get_categories(cfg.metric, anno_file=trainer.dataset.get_anno())
-    names = list(names.values())
+    # as set_images makes them, which leaves out the suffixes that PaddleDetection does not know
+    trainer.dataset.roidbs = [{"im_id": np.array([index]), "im_file": str(path)} for index, path in enumerate(images)]
+    classes, names = get_categories(trainer.cfg.metric, anno_file=trainer.dataset.get_anno())
     trainer.model.eval()
-    found = {}
-    for data in loader:
-        outputs = trainer.model(data)
-        boxes, start = outputs["bbox"].numpy(), 0
-        for image_id, count in zip(data["im_id"].numpy().ravel(), outputs["bbox_num"].numpy()):
-            found[images[int(image_id)]] = [
-                (names[int(label)], float(score), (float(x1), float(y1), float(x2 - x1), float(y2 - y1)))
-                for label, score, x1, y1, x2, y2 in sorted(boxes[start : start + count], key=lambda box: -box[1])
-                if label >= 0
-            ]
-            start += count
-    return found
+    with tqdm(total=len(images), unit="image", disable=None) as bar:
+        for data in create("TestReader")(trainer.dataset, 0):
+            with paddle.no_grad():
+                outputs = {name: np.asarray(value) for name, value in trainer.model(data).items()}
+            for key in ("im_shape", "scale_factor", "im_id"):
+                outputs[key] = np.asarray(data[key])
+            results = get_infer_results(outputs, classes)
+            for index in outputs["im_id"].ravel().tolist():
+                mine = {kind: [r for r in found if r["image_id"] == index] for kind, found in results.items()}
+                yield images[index], mine, names
+                bar.update()
+
+
+def _boxes(results, names):
+    found = [(str(names[r["category_id"]]), r["score"], tuple(r["bbox"])) for r in results.get("bbox", ())]
+    return sorted(found, key=lambda detection: -detection[1])
+
+
+def _draw_others(pixels, results, names, threshold):
+    """Masks and key points, as PaddleDetection draws them."""
+    from PIL import Image
+    from ppdet.utils.visualizer import visualize_results
+
+    kinds = [results.get(kind) for kind in ("mask", "segm", "keypoint", "pose3d")]
+    image = Image.fromarray(pixels)
+    if not any(kinds):
+        return image
+    (image_id,) = {found["image_id"] for kind in kinds if kind for found in kind}
+    return visualize_results(image, None, *kinds, image_id, names, threshold)

@@ -1,16 +1,20 @@
 """``paddle-vfl train``."""
 
-import errno
+import logging
+import os
+from pathlib import Path
 
-from ..errors import UserError
 from . import checkpoints, configs, data_checks
+from .faults import explained
 
 __all__ = ["train"]
 
-CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+logger = logging.getLogger("paddle_vfl")
 
 
-def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=False, to_static=False, seed=None):
+def train(
+    config, options=(), evaluate=False, amp=False, resume=None, fleet=False, to_static=False, seed=None, allow_nan=False
+):
     """Train the model of a config file.
 
     Args:
@@ -22,27 +26,33 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
         fleet, to_static (bool): as in PaddleDetection.
         seed (int, optional): of Paddle, NumPy and Python. Every epoch begins with its own, so that a run that was
             interrupted and resumed goes on as an uninterrupted one.
+        allow_nan (bool): go on where a loss or a weight is not finite.
 
     Returns:
         ppdet.engine.Trainer: the trainer, after training.
 
     Raises:
-        UserError: the config or the data are missing or wrong.
+        UserError: the config, the data or the weights are missing or wrong, no step would be made, or training has
+            diverged.
     """
     cfg = configs.load(config, options)
     cfg.update(amp=amp, fleet=fleet, to_static=to_static)
     if resume is not None:
-        resume = checkpoints.find(resume)
-        checkpoints.check_complete(resume)
+        resume = checkpoints.find(resume, "checkpoint")
+        pretrained = None
+    else:
+        pretrained = cfg.get("pretrain_weights") and checkpoints.find(cfg.pretrain_weights, "pretrain_weights")
     data_checks.check_dataset(cfg, "TrainDataset")
     if evaluate:
         data_checks.check_dataset(cfg, "EvalDataset")
 
     import paddle
-    from ppdet.engine import Trainer, init_fleet_env, init_parallel_env, set_random_seed
+    from ppdet.engine import init_fleet_env, init_parallel_env, set_random_seed
 
+    from .divergence import StopAtNaN
     from .epochs import EpochLoader, EpochStart
     from .history import History
+    from .trainer import Trainer
 
     folder = configs.make_run_folder(cfg)
     if fleet:
@@ -52,18 +62,33 @@ def train(config, options=(), evaluate=False, amp=False, resume=None, fleet=Fals
     if seed is not None:
         set_random_seed(seed)
     # names as in a new process: a checkpoint holds the optimizer's state by parameter name
-    with paddle.utils.unique_name.guard():
+    with paddle.utils.unique_name.guard(), explained(folder, cfg.worker_num):
         trainer = Trainer(cfg, mode="train")
+        trainer.check_steps()
+        if evaluate:
+            trainer.check_metric()
         trainer.loader = EpochLoader(trainer.loader)
-        trainer.register_callbacks([History(trainer, folder), EpochStart(trainer, seed)])
+        history = History(trainer, folder)
+        trainer.register_callbacks([history, EpochStart(trainer, seed)])
+        if not allow_nan:
+            trainer.register_callbacks([StopAtNaN(trainer, history)])
         if resume is not None:
-            trainer.resume_weights(resume)
-        elif cfg.get("pretrain_weights"):
-            trainer.load_weights(cfg.pretrain_weights)
-        try:
-            trainer.train(evaluate)
-        except OSError as error:
-            if error.errno in CANNOT_WRITE:
-                raise UserError(f"cannot write into {folder}: {error.strerror}") from error
-            raise
+            checkpoints.resume(trainer, resume)
+        elif pretrained:
+            checkpoints.load_pretrained(trainer, pretrained)
+        if resume is None:
+            _announce_earlier_run(folder)
+        trainer.train(evaluate)
     return trainer
+
+
+def _announce_earlier_run(folder):
+    """Say what becomes of the files of an earlier run."""
+    saved = sorted(Path(folder).glob("*.pdparams"), key=os.path.getmtime)
+    if saved:
+        logger.warning(
+            "%s holds an earlier run: its history.jsonl begins anew, and its checkpoints are overwritten one by one; "
+            "`-r %s` goes on with it, `-o save_dir=` keeps it",
+            folder,
+            saved[-1].with_suffix(""),
+        )

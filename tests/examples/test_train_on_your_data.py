@@ -1,5 +1,7 @@
 """The example for a data set of one's own, as a user runs it."""
 
+import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +10,11 @@ import pytest
 
 pytest.importorskip("ppdet")
 from paddle_vfl.datasets import write_digits
+from paddle_vfl.errors import UserError
+from paddle_vfl.training import configs
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "train_on_your_data.py"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "examples" / "train_on_your_data.py"
 
 
 def run(*args, cwd):
@@ -20,16 +25,17 @@ def run(*args, cwd):
 
 
 @pytest.mark.slow
-def test_ends_with_a_table_and_pictures(tmp_path):
+def test_five_images_end_with_a_table_and_pictures(tmp_path):
+    """Fewer than a batch."""
     from PIL import Image
 
-    data = write_digits(tmp_path / "data", train_images=16, val_images=4, progress=False)
-    status, out, err = run(data, "--epochs", 2, "--output", "run", cwd=tmp_path)
+    data = write_digits(tmp_path / "data", train_images=5, val_images=4, progress=False)
+    status, out, err = run(data, "--epochs", 2, "--weights", "none", "--output", "run", cwd=tmp_path)
     assert status == 0, err[-3000:]
-    assert "AP 0.50:0.95" in out or "nothing was found" in out
+    assert "AP 0.50:0.95" in out
     for name in ("detections.png", "curves.png"):
         assert Image.open(tmp_path / "run" / name).size[0] > 500
-    status, out, _ = run(data, "--epochs", 2, "--output", "run", cwd=tmp_path)
+    status, out, _ = run(data, "--epochs", 2, "--weights", "none", "--output", "run", cwd=tmp_path)
     assert status == 0 and "not training again" in out
 
 
@@ -37,3 +43,67 @@ def test_a_folder_that_is_no_data_set_is_one_line(tmp_path):
     status, _, err = run(tmp_path, cwd=tmp_path)
     assert status == 1 and "Traceback" not in err
     assert "annotations/train.json: expected COCO annotations (FileNotFoundError: " in err
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """The script as a module."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    spec = importlib.util.spec_from_file_location("train_on_your_data", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def trained_with(example, monkeypatch, tmp_path, clean_ppdet):
+    """A function that runs the script up to its training: the config that it would train, for a number of images."""
+
+    def called(images, *args):
+        folder = tmp_path / "annotations"
+        folder.mkdir(exist_ok=True)
+        content = {"categories": [{}] * 3, "annotations": [{"image_id": index} for index in range(images)] * 2}
+        (folder / "train.json").write_text(json.dumps(content))
+        monkeypatch.setattr(sys, "argv", ["train_on_your_data.py", str(tmp_path), *args])
+        seen = {}
+        monkeypatch.setattr(
+            example, "train_and_report", lambda config, data, output, options: seen.update(c=config, o=options)
+        )
+        example.main()
+        return configs.load(seen["c"], seen["o"])
+
+    return called
+
+
+@pytest.mark.parametrize("images, batch, epochs", [(1, 1, 300), (5, 5, 300), (100_000, 8, 4)])
+def test_epochs_and_batch_follow_from_the_number_of_images(images, batch, epochs, trained_with):
+    cfg = trained_with(images, "--weights", "none")
+    assert (cfg.num_classes, cfg.TrainReader["batch_size"], cfg.epoch) == (3, batch, epochs)
+    assert cfg.LearningRate["schedulers"][0]["max_epochs"] == epochs and cfg.get("pretrain_weights") is None
+
+
+def test_weights_of_ones_own(trained_with, example, tmp_path):
+    (tmp_path / "w.pdparams").touch()
+    cfg = trained_with(300, "--weights", str(tmp_path / "w"))
+    assert cfg.pretrain_weights == str(tmp_path / "w.pdparams") and cfg.width_mult == example.PUBLISHED_WIDTH
+    assert cfg.epoch == round(example.FROM_WEIGHTS / 300)
+    with pytest.raises(UserError, match="weights .*nowhere.pdparams does not exist"):
+        trained_with(300, "--weights", "nowhere")
+
+
+def test_without_the_published_weights_it_says_so_and_goes_on(trained_with, example, monkeypatch, capsys):
+    def offline(path, what):
+        raise UserError(f"{what} {path} cannot be downloaded (offline): download it where you can, and give the file")
+
+    monkeypatch.setattr(example, "find", offline)
+    cfg = trained_with(300)
+    assert cfg.get("pretrain_weights") is None and cfg.epoch == round(example.FROM_SCRATCH / 300)
+    err = capsys.readouterr().err
+    assert f"weights {example.PUBLISHED} cannot be downloaded" in err and "give the file with --weights" in err
+
+
+def test_another_config_keeps_its_own_schedule(trained_with):
+    digits = str(ROOT / "configs" / "ppyoloe_plus_digits.yml")
+    assert trained_with(300, "--config", digits).epoch == 16
+    cfg = trained_with(300, "--config", digits, "--epochs", "30")
+    assert (cfg.epoch, cfg.LearningRate["schedulers"][0]["max_epochs"]) == (30, 30)

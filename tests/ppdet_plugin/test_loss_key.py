@@ -52,6 +52,14 @@ def head_options(name):
     return {**HEAD, "contrast_loss": None} if "Contrast" in name else HEAD
 
 
+def native(name, said):
+    """PaddleDetection's own key; some of PaddleYOLO's heads have none: they always compute it."""
+    from ppdet.core.workspace import global_config
+
+    has_switch = "use_varifocal_loss" in global_config[name].schema
+    return {"use_varifocal_loss": True} if has_switch and said == "block and native key" else {}
+
+
 @pytest.mark.parametrize("name", static_method_heads())
 @pytest.mark.parametrize(
     "said, options",
@@ -73,16 +81,8 @@ def test_heads_with_the_static_method(name, said, options):
     }.get(said)
     if said == "tag":
         loss = paddle_vfl.VarifocalLoss(**options)
-    from ppdet.core.workspace import global_config
-
-    # some of PaddleYOLO's heads have no switch: they always compute it
-    native = (
-        {"use_varifocal_loss": said == "block and native key"}
-        if "use_varifocal_loss" in global_config[name].schema
-        else {}
-    )
-    head = make(name, block=options if "block" in said else None, **head_options(name), **native, loss=loss)
-    assert not native or head.use_varifocal_loss
+    head = make(name, block=options if "block" in said else None, **head_options(name), **native(name, said), loss=loss)
+    assert getattr(head, "use_varifocal_loss", True)
     np.testing.assert_allclose(loss_of(head), expected(**options), rtol=1e-6)
 
 
@@ -110,6 +110,23 @@ def test_without_any_key_the_static_method_has_ppdets_numbers():
     head = make("PPYOLOEHead", **HEAD)
     np.testing.assert_allclose(loss_of(head), expected(alpha=0.75, gamma=2.0), rtol=1e-6)
     assert not make("PPYOLOEHead", **HEAD, use_varifocal_loss=False).use_varifocal_loss
+
+
+@pytest.mark.parametrize(
+    "name, options, switch",
+    [
+        ("PPYOLOEHead", HEAD, "use_varifocal_loss"),
+        ("SimOTAAssigner", {"num_classes": 3}, "use_vfl"),
+        ("DINOLoss", {"num_classes": 3, "matcher": None, "use_focal_loss": True}, "use_vfl"),
+    ],
+)
+def test_a_contradiction_is_named(name, options, switch):
+    from ppdet.core.workspace import global_config
+
+    if name in global_config and switch not in global_config[name].schema:
+        pytest.skip(f"this PaddleDetection's {name} has no {switch}")
+    with pytest.raises(ValueError, match=f"{name}.{switch} is false, and {name}.loss is VarifocalLoss"):
+        make(name, **options, **{switch: False}, loss="VarifocalLoss")
 
 
 PICO_FEATURES = {
@@ -188,6 +205,18 @@ def test_the_config_stays_as_it_was(key):
     assert dict(global_config["VarifocalLoss"]) == before and global_config["GFLHead"][key] == said
 
 
+def test_a_mapping_without_a_name_is_varifocal_loss():
+    head = make("PPYOLOEHead", **HEAD, loss={"alpha": 0.5})
+    np.testing.assert_allclose(loss_of(head), expected(alpha=0.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("there", ["QualityFocalLoss", {"name": "QualityFocalLoss"}])
+def test_a_mapping_without_a_name_means_the_loss_class_that_is_there(there):
+    assert make("GFLHead", **GFL, loss_class=there, loss={"beta": 1.5}).loss_qfl.beta == 1.5
+    with pytest.raises(ValueError, match="GFLHead.loss.alpha: QualityFocalLoss has no such option"):
+        make("GFLHead", loss={"alpha": 0.5})
+
+
 def test_other_losses_go_to_loss_class_too():
     layer = make("GFLHead", **GFL, loss={"name": "QualityFocalLoss", "beta": 1.5}).loss_qfl
     assert type(layer).__name__ == "QualityFocalLoss" and layer.beta == 1.5
@@ -254,8 +283,8 @@ DETR = {"num_classes": 3, "matcher": None}
 def test_detr_losses(name, said):
     options = {} if said == "nothing" else OPTIONS
     loss = {"mapping": {"name": "VarifocalLoss", **options}, "block and name": "VarifocalLoss"}.get(said)
-    native = {"use_vfl": said in ("nothing", "block and native key")}
-    detr = make(name, block=options if "block" in said else None, **DETR, use_focal_loss=True, **native, loss=loss)
+    switch = {"use_vfl": True} if said in ("nothing", "block and native key") else {}
+    detr = make(name, block=options if "block" in said else None, **DETR, use_focal_loss=True, **switch, loss=loss)
     assert detr.use_vfl
     logits = paddle.to_tensor(PREDICTIONS)
     # one box of class 1, matched with query 0, with an IoU of 0.8

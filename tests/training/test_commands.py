@@ -1,6 +1,6 @@
 """train, eval and infer on a small data set: the files they write and what they return."""
 
-import shutil
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from paddle_vfl import training
+from paddle_vfl.errors import UserError
 from paddle_vfl.training.history import read_history
 
 
@@ -49,18 +50,6 @@ def test_eval_returns_coco_metrics(trained):
     assert len(results["bbox"]) == 12 and -1 <= results["bbox"][0] <= 1
 
 
-@pytest.fixture
-def font(trained):
-    """Newer PaddleDetections download the font that they draw with, to a folder named ~ in the current one: no test
-    does."""
-    import matplotlib
-
-    cache = Path("~", ".cache", "paddle")
-    cache.mkdir(parents=True)
-    shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", cache / "simfang.ttf")
-
-
-@pytest.mark.usefixtures("font")
 def test_infer_draws_the_boxes(trained, digits, tmp_path):
     path, run = trained
     written = training.infer(
@@ -75,6 +64,41 @@ def test_infer_draws_the_boxes(trained, digits, tmp_path):
         assert (np.asarray(Image.open(drawn)) != np.asarray(Image.open(digits / "val" / drawn.name))).any()
 
 
+def test_infer_takes_every_suffix_of_an_image_and_writes_the_boxes_too(trained, digits, tmp_path):
+    path, run = trained
+    (tmp_path / "images").mkdir()
+    image = Image.open(digits / "val" / "000001.png")
+    names = [f"a{suffix}" for suffix in (".jpg", ".png", ".bmp", ".tif", ".webp")]
+    for name in names:
+        image.save(tmp_path / "images" / name)
+    options = [f"weights={run}/model_final"]
+    written = training.infer(
+        path, options, folder=tmp_path / "images", output_dir=tmp_path / "drawn", save_results=True
+    )
+    assert sorted(p.name for p in written) == sorted(names) and all(Image.open(p).size == image.size for p in written)
+    boxes = json.loads((tmp_path / "drawn" / "bbox.json").read_text())
+    assert {box["image_id"] for box in boxes} == set(range(len(names)))
+    with pytest.raises(UserError, match="--output_dir .*images is where the images are: they would be overwritten"):
+        training.infer(path, options, folder=tmp_path / "images", output_dir=tmp_path / "images")
+
+
+def test_eval_without_a_detection_is_ap_0(trained, caplog):
+    path, run = trained
+    results = training.evaluate(path, [f"weights={run}/model_final", "PPYOLOEHead.nms.score_threshold=0.99"])
+    assert results["bbox"] == [0.0] * 12
+    assert any("AP 0.000: nothing was found in 4 images" in record.getMessage() for record in caplog.records)
+
+
+def test_the_curve_of_a_class_with_a_slash_in_its_name(trained, digits, tmp_path):
+    path, run = trained
+    coco = json.loads((digits / "annotations" / "val.json").read_text())
+    coco["categories"][3]["name"] = "car/van"
+    (tmp_path / "val.json").write_text(json.dumps(coco))
+    options = [f"weights={run}/model_final", f"EvalDataset.anno_path={tmp_path / 'val.json'}"]
+    training.evaluate(path, options, classwise=True)
+    assert (run / "bbox_pr_curve" / "car_van_precision_recall_curve.jpg").exists() and not list(Path.cwd().iterdir())
+
+
 def test_detect_returns_named_boxes(trained, digits):
     path, run = trained
     found = training.detect(path, [f"weights={run}/model_final"], digits / "val")
@@ -86,8 +110,6 @@ def test_detect_returns_named_boxes(trained, digits):
 
 def test_a_data_set_of_ones_own(config, digits, tmp_path):
     """Folders and class count come from the command line alone."""
-    import json
-
     own = tmp_path / "mine"
     (own / "pictures").mkdir(parents=True)
     coco = json.loads((digits / "annotations" / "train.json").read_text())

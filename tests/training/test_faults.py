@@ -1,6 +1,7 @@
 """Training that is interrupted, killed and resumed; damaged checkpoints; folders that cannot be written."""
 
 import contextlib
+import errno
 import functools
 import json
 import math
@@ -120,6 +121,15 @@ def checkpoint(config, tmp_path):
     return str(path), tmp_path / "output" / path.stem / "model_final"
 
 
+def test_resume_refuses_the_state_of_another_optimizer(checkpoint):
+    path, stem = checkpoint
+    options = ["epoch=2", "OptimizerBuilder.optimizer={type: Momentum, momentum: 0.9}"]
+    with pytest.raises(
+        UserError, match="the checkpoint has the state of another optimizer: Optimizer set error, .*_vel"
+    ):
+        training.train(path, options, resume=str(stem))
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -147,7 +157,7 @@ def test_a_checkpoint_without_its_optimizer_is_reported(checkpoint):
 def test_damaged_weights_are_reported(checkpoint, damage):
     path, stem = checkpoint
     damage(Path(f"{stem}.pdparams"))
-    with pytest.raises(UserError, match="weights .*model_final.pdparams: "):
+    with pytest.raises(UserError, match="weights .*model_final.pdparams is damaged"):
         training.evaluate(path, [f"weights={stem}"])
 
 
@@ -220,3 +230,96 @@ def test_a_full_output_folder_is_reported(four_epochs):
         [sys.executable, "-c", limited, "train", "-c", str(path)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 2 and "paddle-vfl train: cannot write into " in done.stderr, done.stderr[-2000:]
+
+
+def raised(error, folder="out", workers=2):
+    """The error that comes of one in a training."""
+    from paddle_vfl.training.faults import explained
+
+    with pytest.raises(Exception) as caught:
+        with explained(folder, workers):
+            raise error
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot write into out: No space left on device"),
+        (OSError(errno.EACCES, "Permission denied", "out/x"), "cannot write into out/x: Permission denied"),
+        (OSError(errno.EACCES, "Permission denied", "data/x.png"), "data/x.png: Permission denied"),
+        (
+            SystemError("(Fatal) DataLoader process (pid 1) exited is killed by signal: Killed."),
+            "a reader process was killed, most likely by the system for want of memory",
+        ),
+        (
+            SystemError("(Fatal) DataLoader process (pid 1) exited is killed by signal: Bus error."),
+            "a reader process ended for want of space in /dev/shm: -o worker_num=0 does without it",
+        ),
+        (
+            SystemError("(Fatal) DataLoader process (pid 1) exited unexpectedly with code 3."),
+            "a reader process ended: (Fatal) DataLoader process (pid 1) exited unexpectedly with code 3.",
+        ),
+    ],
+)
+def test_the_cause_is_named(error, message):
+    assert type(raised(error)) is UserError and message in str(raised(error))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOENT, "gone"), SystemError("other"), KeyError("x")])
+def test_other_errors_stay(error):
+    assert raised(error) is error
+
+
+def test_full_shared_memory_is_not_a_full_output_folder(monkeypatch):
+    from paddle_vfl.training import faults
+
+    usage = {"/dev/shm": 1000}
+    monkeypatch.setattr(
+        faults.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1 << 30, 0, usage.get(path, 1 << 30))
+    )
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert "/dev/shm, through which 2 reader processes pass images on, is full" in str(raised(full))
+    assert "cannot write into out" in str(raised(full, workers=0))
+
+
+@pytest.mark.slow
+def test_a_reader_process_that_is_killed_is_named(start, four_epochs, tmp_path):
+    path = four_epochs("killed")
+    process = start(path, "-o", "worker_num=2", "epoch=1000")
+    history = tmp_path / "killed" / path.stem / "history.jsonl"
+    wait_for(lambda: history.exists() and history.read_text().count("\n") >= 3, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    output = process.communicate(timeout=100)[0]
+    assert process.returncode == 2 and "paddle-vfl train: a reader process was killed" in output, output[-3000:]
+
+
+def test_fewer_images_than_a_batch_are_named_before_training(config, tmp_path):
+    path = config("ppyoloe_plus_digits.yml")
+    with pytest.raises(UserError, match="16 images with boxes, and TrainReader.batch_size is 17: .*batch_size=16"):
+        training.train(path, ["TrainReader.batch_size=17"])
+    assert not list(tmp_path.glob("output/*/*.pdparams"))
+
+
+def test_a_metric_that_does_not_suit_the_data_is_named_before_training(config, digits, tmp_path):
+    path = config("ppyoloe_plus_digits.yml")
+    with pytest.raises(UserError, match="metric VOC does not suit the data set: "):
+        training.train(path, ["metric=VOC"], evaluate=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "val.txt").write_text("a.jpg a.xml")
+    voc = f"EvalDataset={{name: VOCDataSet, dataset_dir: '{tmp_path}/mine', image_dir: '.', anno_path: val.txt}}"
+    from paddle_vfl.training import configs
+    from paddle_vfl.training.trainer import Trainer
+
+    trainer = Trainer(configs.load(path, [voc]), mode="train")
+    with pytest.raises(UserError, match="metric COCO needs COCO annotations, and EvalDataset has .*val.txt"):
+        trainer.check_metric()
+
+
+def test_a_second_training_says_what_becomes_of_the_first(checkpoint, caplog):
+    path, stem = checkpoint
+    caplog.clear()
+    training.train(path, ["epoch=1"], seed=0)
+    (said,) = [record.getMessage() for record in caplog.records if "earlier run" in record.getMessage()]
+    assert f"{stem.parent} holds an earlier run" in said and f"`-r {stem}` goes on with it" in said

@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 from ...losses import VarifocalLoss
 from .. import loss_key
+from ..errors import ConfigError
 
 __all__ = ["CallSite", "Place", "loss_of", "running_formula", "switch_site"]
 
@@ -29,9 +30,11 @@ class CallSite:
     """Places that are alike. A subclass says how it is found, and how a class there reaches the loss.
 
     ``accepted``: names of the losses that a class there takes under the key ``loss``, None for any.
+    ``switch``: PaddleDetection's own key that selects varifocal loss there.
     """
 
     accepted: Optional[tuple] = (loss_key.NAME,)
+    switch: Optional[str] = None
 
     def find(self, modules):
         """The Places among the registered classes {class: SchemaDict}."""
@@ -101,9 +104,13 @@ def _accept_loss(site, patches, cls, schema):
 
     @functools.wraps(init)
     def __init__(self, *args, loss=None, **kwargs):
-        spec = loss_key.read_loss(f"{type(self).__name__}.loss", loss, site.accepted)
+        name = type(self).__name__
         bound = signature.bind(self, *args, **kwargs)
+        said = bound.arguments.get(site.switch)  # not a default
         bound.apply_defaults()
+        spec = loss_key.read_loss(f"{name}.loss", loss, site.accepted, bound.arguments.get("loss_class"))
+        if spec is not None and said is False:
+            raise ConfigError(f"{name}.{site.switch} is false, and {name}.loss is {spec.name}: leave one of them out")
         site.arguments(type(self), bound.arguments, spec)
         init(*bound.args, **bound.kwargs)
         if spec is None and site.selected(self):

@@ -31,6 +31,8 @@ FUSED = staticmethod(fused_varifocal_loss)
 
 
 class StaticMethod(CallSite):
+    switch = "use_varifocal_loss"
+
     def find(self, modules):
         for cls in modules:
             owner = next((base for base in cls.__mro__ if METHOD in vars(base)), None)
@@ -49,7 +51,7 @@ class StaticMethod(CallSite):
 
     def selected(self, instance):
         # PaddleYOLO's heads have no switch, and no other loss
-        return getattr(instance, "use_varifocal_loss", True)
+        return getattr(instance, self.switch, True)
 
     def apply(self, instance, loss):
         setattr(instance, METHOD, functools.partial(fused_varifocal_loss, **loss.formula))
