@@ -5,7 +5,8 @@
 # make wheels           in dist/, each tried where there is no compiler: PADDLE="3.3.1 3.2.2 2.6.2"; with GPU=1 for paddlepaddle-gpu
 # make families         which families of PaddleDetection train, evaluate and export, with and without the plugin: ten minutes;
 #                       with PPDET_SRC=FOLDER also of that checkout
-# make cuda-check       compile the CUDA kernels for every architecture: no warnings, no spills; registers, instructions an element
+# make cuda-check       compile the CUDA kernels for every architecture, or for ARCHS="75 90": no warnings, no spills; registers,
+#                       instructions an element
 # make cuda-build-check the whole extension as for a CUDA build of Paddle, and its tests on the CPU: PADDLE=3.3.1; needs no GPU
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages
 # make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
@@ -21,6 +22,8 @@ VERSION ?= 2.6.2 3.1.1
 PADDLE ?= 3.3.1
 PACKAGE := paddlepaddle$(if $(GPU),-gpu)
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
+# a process for each core; the tests of a file share what they build
+IN_PARALLEL := -n $(CORES) --dist loadfile
 # Paddle warns of any number but 1, though its operators do use it
 export OMP_NUM_THREADS ?= $(CORES)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -38,7 +41,7 @@ demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
 test: $(VENV)/built
-	$(if $(PPDET_SRC),PYTHONPATH=$(PPDET_SRC)$(if $(PYTHONPATH),:$(PYTHONPATH))) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(if $(PPDET_SRC),PYTHONPATH=$(PPDET_SRC)$(if $(PYTHONPATH),:$(PYTHONPATH))) $(VENV)/bin/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 # PPDET_SRC is tried beside the package
 families: $(VENV)/built
@@ -56,7 +59,7 @@ $(VENV)/built: $(VENV)/installed-$(notdir $(LOCK)) $(SOURCES)
 
 cuda-check: $(VENV)-lint/installed
 	$(VENV)-lint/bin/python tools/cuda_instructions.py
-	PYTHONPATH=. $(VENV)-lint/bin/python tools/cuda_check.py
+	PYTHONPATH=. $(VENV)-lint/bin/python tools/cuda_check.py $(ARCHS)
 
 # Other Paddles. Each has an environment, .venv-paddlepaddle-VERSION: what Paddle itself needs is resolved, all else locked.
 define environment
@@ -67,7 +70,7 @@ define environment
 	$(1)/bin/python -m pip install --quiet -c $(1)/lock.txt $(PACKAGE)==$(2)
 endef
 # from another folder, so that what is tested is not the source
-TEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(PYTEST_ARGS)
+TEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(IN_PARALLEL) $(PYTEST_ARGS)
 OPERATOR_TESTS := $(addprefix $(CURDIR)/tests/,losses test_runtime.py test_execution_modes.py)
 TRAINING_TESTS := $(addprefix $(CURDIR)/tests/ppdet_plugin/test_training.py::,test_a_training_step_calls_the_operator \
 	test_an_unmodified_script_reaches_the_operator)

@@ -200,4 +200,4 @@ def test_run_says_when_nothing_was_switched(capsys, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "ppdet.modeling")
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
     status, out, err = run(capsys, "run", str(script))
-    assert (status, out) == (0, "hello\n") and "did not import PaddleDetection's models: nothing was switched" in err
+    assert (status, out) == (0, "hello\n") and "imported PaddleDetection's models: nothing was switched" in err
