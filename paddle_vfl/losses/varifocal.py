@@ -106,7 +106,7 @@ def varifocal_loss(
 class VarifocalLoss(nn.Layer):
     """Varifocal loss with the arguments and results of ``ppdet.modeling.losses.VarifocalLoss``.
 
-    ``paddle_vfl.enable()`` puts it in the place of that class, so that YAML configs select it by the name
+    ``paddle_vfl.enable()`` puts it where that class is, so that YAML configs select it by the name
     ``VarifocalLoss``.
 
     Args:

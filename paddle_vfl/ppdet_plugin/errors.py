@@ -6,4 +6,4 @@ __all__ = ["ConfigError"]
 
 
 class ConfigError(UserError, ValueError):
-    """A value in a PaddleDetection config that the user has to mend; the message starts with its key."""
+    """A value in a PaddleDetection config that the user has to fix; the message starts with its key."""
