@@ -6,6 +6,7 @@ import paddle
 
 from .._ops import extension
 from .._version import __version__
+from .. import vfnet
 from . import loss_key, version_fixes
 from .announce import announce, logger, make_visible
 from .call_sites import switch_call_sites
@@ -58,6 +59,7 @@ def enable():
         fixes.update(version_fixes.apply_after_import(_patches))
         from ppdet.core import workspace
 
+        vfnet.register(_patches)
         _patches.set_name("create", workspace.create, _checked(workspace.create))
         complete_options(_patches)
         _switch(fixes)

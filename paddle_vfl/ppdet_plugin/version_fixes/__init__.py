@@ -7,6 +7,7 @@ has to come earlier than anything here, is at the top of paddle_vfl/_ops.py.
 
 import inspect
 
+from .assigners import levels_of_few_cells
 from .dependencies import numpy_aliases, pillow_textsize
 from .scalars import concat_of_scalars
 from .static_graph import export_of_whole_graphs, operators_in_static_graphs
@@ -28,6 +29,7 @@ def apply_after_import(patches):
         operators_in_static_graphs,
         export_of_whole_graphs,
         concat_of_scalars,
+        levels_of_few_cells,
     )
     return _apply(fixes, patches)
 

@@ -1,0 +1,18 @@
+"""VarifocalNet (arXiv 2008.13367), the detector for which the varifocal loss was made.
+
+``paddle_vfl.enable()`` registers ``VFNet`` and ``VFNetHead`` with PaddleDetection, so that a config can name them.
+"""
+
+__all__ = ["register"]
+
+
+def register(patches):
+    """Register the architecture and the head with PaddleDetection, until ``patches`` are undone."""
+    from ppdet.core.config.schema import extract_schema
+    from ppdet.core.workspace import global_config
+
+    from .architecture import VFNet
+    from .head import VFNetHead
+
+    for cls in (VFNet, VFNetHead):
+        patches.set_item(global_config, cls.__name__, extract_schema(cls))
