@@ -7,7 +7,7 @@ import paddle_vfl
 
 
 def assign(counts, topk):
-    """How many anchors of each level are positive for one box that covers a 32 x 32 image."""
+    """How many anchors of each level of a 32 x 32 image are positive for one box."""
     from ppdet.modeling.assigners import ATSSAssigner
 
     anchors = []
@@ -20,7 +20,7 @@ def assign(counts, topk):
         paddle.concat(anchors),
         list(counts),
         paddle.full([1, 1, 1], 2, dtype="int64"),
-        paddle.to_tensor([[[0.0, 0.0, 32.0, 32.0]]]),
+        paddle.to_tensor([[[1.0, 2.0, 24.0, 20.0]]]),
         paddle.ones([1, 1, 1]),
         bg_index=3,
     )[0]
