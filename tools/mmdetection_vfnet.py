@@ -1,8 +1,8 @@
 """What mmdetection's own VFNet computes, for comparison with ours: ``python tools/mmdetection_vfnet.py OUT.npz``.
 
 Needs an environment with mmdet 3.3, mmengine, mmcv-lite 2.1 and PyTorch; no compiled operator and no network: the
-deformable convolution is written here by its definition. Writes random weights, features and boxes, and the outputs, losses,
-gradients and detections that the original makes of them. tests/vfnet/test_mmdetection.py compares.
+deformable convolution is written here by its definition. Writes random weights, features and boxes, and the outputs,
+losses, gradients and detections that the original makes of them. tests/vfnet/test_mmdetection.py compares.
 """
 
 import argparse
@@ -155,9 +155,7 @@ def main():
     side = 8 + torch.rand(2, box_count, 2) * args.size * 0.35
     boxes = torch.cat([corner, corner + side], 2)
     labels = torch.randint(0, args.classes, (2, box_count))
-    metas = [
-        {"img_shape": (args.size, args.size), "pad_shape": (args.size, args.size), "scale_factor": (1.0, 1.0)}
-    ] * 2
+    metas = [{"img_shape": (args.size, args.size), "pad_shape": (args.size, args.size), "scale_factor": (1.0, 1.0)}] * 2
     arrays = {f"weight/bbox_head.{name}": value.detach().numpy() for name, value in head.state_dict().items()}
     arrays.update({f"feature/{i}": feature.detach().numpy() for i, feature in enumerate(features)})
     arrays.update(boxes=boxes.numpy(), labels=labels.numpy(), size=args.size)
@@ -170,11 +168,7 @@ def main():
     instances = [InstanceData(bboxes=b, labels=c) for b, c in zip(boxes, labels)]
     losses = head.loss_by_feat(logits, first, refined, instances, metas)
     sum(losses.values()).backward()
-    for ours, theirs in (
-        ("loss_cls", "loss_cls"),
-        ("loss_bbox", "loss_bbox"),
-        ("loss_bbox_refine", "loss_bbox_rf"),
-    ):
+    for ours, theirs in (("loss_cls", "loss_cls"), ("loss_bbox", "loss_bbox"), ("loss_bbox_refine", "loss_bbox_rf")):
         arrays[f"loss/{ours}"] = losses[theirs].detach().numpy()
     arrays.update({f"grad/bbox_head.{name}": value.grad.numpy() for name, value in head.named_parameters()})
     arrays.update({f"grad_feature/{i}": feature.grad.numpy() for i, feature in enumerate(features)})

@@ -36,6 +36,8 @@ STEPS = {
     "PicoHead": (ZOO / "picodet_v1.yml", {}, 3 + 8),
     "PicoHead, YOLOX's cost": (ZOO / "picodet_v1.yml", {"PicoHead": {"assigner": {"use_vfl": False}}}, 3),
     "OTAVFLHead": (ZOO / "otavfl.yml", {}, 4 + 8),
+    "VFNetHead": ("vfnet_digits.yml", {}, 1),
+    "VFNetHead, loss": ("vfnet_digits.yml", {"VFNetHead": {"loss": {"name": "VarifocalLoss", "alpha": 0.5}}}, 1),
     "GFLHead": ("gfl_digits.yml", {}, 4),
     # the encoder's queries and 2 decoder layers, and the denoising queries of those; a mask version has one more of
     # each

@@ -1,7 +1,7 @@
 """Our VFNetHead against what mmdetection's own computed, with the same weights, features and boxes.
 
-tools/mmdetection_vfnet.py wrote the file: ``--channels 32 --convs 1 --classes 5 --size 128``. VFNET_ORIGINAL=OUT.npz compares
-with another one, of full size for instance.
+tools/mmdetection_vfnet.py wrote the file: ``--channels 32 --convs 1 --classes 5 --size 128``. VFNET_ORIGINAL=OUT.npz
+compares with another one, of full size for instance.
 """
 
 import os
@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 import pytest
 
-from paddle_vfl.vfnet.convert import paddle_names
+from paddle_vfl.vfnet.mmdetection import paddle_names
 
 FILE = Path(os.environ.get("VFNET_ORIGINAL", Path(__file__).with_name("mmdetection.npz")))
 STRIDES = (8, 16, 32, 64, 128)
@@ -54,7 +54,10 @@ def head(original):
     names = paddle_names(weights)
     assert set(names) == set(weights)
     missing, unexpected = head.set_state_dict(
-        {names[name].split(".", 1)[1]: array.reshape(-1) if array.ndim == 0 else array for name, array in weights.items()}
+        {
+            names[name].split(".", 1)[1]: array.reshape(-1) if array.ndim == 0 else array
+            for name, array in weights.items()
+        }
     )
     assert not missing and not unexpected
     return head

@@ -1,0 +1,81 @@
+"""VFNetHead where training meets its limits."""
+
+import numpy as np
+import paddle
+import pytest
+
+
+@pytest.fixture
+def make():
+    from ppdet.core import workspace
+
+    def make(classes=3, levels=(8, 16)):
+        paddle.seed(0)
+        options = {"feat_channels": 32, "num_convs": 1, "num_classes": classes}
+        workspace.merge_config({"VFNetHead": options, "ATSSAssigner": {"num_classes": classes}})
+        shapes = [_shape(stride) for stride in levels]
+        return workspace.create("VFNetHead", input_shape=shapes)
+
+    return make
+
+
+def _shape(stride):
+    from ppdet.modeling.shape_spec import ShapeSpec
+
+    return ShapeSpec(channels=32, stride=stride)
+
+
+def features(size=128, levels=(8, 16)):
+    return [paddle.randn([2, 32, size // stride, size // stride]) for stride in levels]
+
+
+def boxes(count, classes=3):
+    """Boxes of two images as PadGT has them, the second of which has none."""
+    box = paddle.to_tensor([[8.0, 8.0, 72.0, 80.0], [40.0, 30.0, 120.0, 100.0]])[:count]
+    return {
+        "gt_bbox": paddle.stack([box, paddle.zeros_like(box)]),
+        "gt_class": paddle.full([2, count, 1], classes - 1, dtype="int32"),
+        "pad_gt_mask": paddle.stack([paddle.ones([count, 1]), paddle.zeros([count, 1])]),
+    }
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_losses_are_finite_and_reach_every_parameter(make, classes):
+    head = make(classes)
+    losses = head.get_loss(head(features()), boxes(2, classes))
+    assert set(losses) == {"loss_cls", "loss_bbox", "loss_bbox_refine"}
+    assert all(np.isfinite(float(loss)) and float(loss) > 0 for loss in losses.values())
+    paddle.add_n(list(losses.values())).backward()
+    assert all(np.isfinite(parameter.grad.numpy()).all() for parameter in head.parameters())
+
+
+def test_the_exponential_is_bounded(make):
+    head = make()
+    paddle.nn.initializer.Constant(1e3)(head.reg.bias)
+    paddle.nn.initializer.Constant(1e3)(head.reg_refine.bias)
+    losses = head.get_loss(head(features()), boxes(2))
+    paddle.add_n(list(losses.values())).backward()
+    assert all(np.isfinite(float(loss)) for loss in losses.values())
+    assert all(np.isfinite(parameter.grad.numpy()).all() for parameter in head.parameters())
+
+
+def test_the_gradient_through_the_star_is_a_tenth(make):
+    """The first box gets the gradient of its own loss whole, and a tenth of that of the scores."""
+    grads = []
+    for factor in (1.0, 0.1):
+        head = make()
+        head.gradient_mul = factor
+        paddle.seed(1)
+        logits, _, _ = head(features())
+        sum((level * level).sum() for level in logits).backward()
+        grads.append(head.reg.weight.grad.numpy())
+    np.testing.assert_allclose(grads[1], 0.1 * grads[0], rtol=1e-3, atol=1e-6 * np.abs(grads[0]).max())
+
+
+def test_boxes_lie_inside_the_image(make):
+    head = make()
+    head.nms.score_threshold = 0.0
+    head.eval()
+    found, _ = head.post_process(head(features()), paddle.full([2, 2], 128.0), paddle.full([2, 2], 2.0))
+    corners = found[:, 2:].numpy()
+    assert len(corners) and corners.min() >= 0 and corners.max() <= 64
