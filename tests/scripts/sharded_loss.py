@@ -1,4 +1,4 @@
-"""One of the processes of tests/test_sharding.py: every form of the loss on sharded tensors; the first process writes
+"""One of the processes of tests/test_sharding.py: every target of the loss on sharded tensors; the first process writes
 the results."""
 
 import sys
