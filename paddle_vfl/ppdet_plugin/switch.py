@@ -61,8 +61,8 @@ def enable():
 
         vfnet.register(_patches)
         _patches.set_name("create", workspace.create, _checked(workspace.create))
-        complete_options(_patches)
         _switch(fixes)
+        complete_options(_patches)  # reads the command line, which may call this function
         if paddle.is_compiled_with_cuda() and extension.cuda_version is None:
             logger.warning(
                 "paddle_vfl was built without CUDA: the loss works on the CPU and raises an error for tensors on "
