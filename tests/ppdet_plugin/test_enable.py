@@ -17,6 +17,8 @@ from paddle_vfl._ops import extension
 def snapshot():
     """All that the plugin may change: every name of every module of ppdet, every attribute of its classes, its registry
     and YAML."""
+    import ppdet.engine
+    import ppdet.utils.cli  # noqa: F401  enable() imports these
     from ppdet.core.workspace import get_registered_modules
 
     modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "ppdet"}
