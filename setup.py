@@ -122,7 +122,17 @@ sources = [
 options = {
     "include_dirs": ["csrc", pybind11.get_include()],
     "define_macros": [("VFL_PADDLE_VERSION", paddle.__version__)],
-    "extra_compile_args": {"cxx": ["-O3", "-g0", "-std=c++17", "-fvisibility=hidden", "-pthread"]},
+    "extra_compile_args": {
+        "cxx": [
+            "-O3",
+            "-g0",
+            "-std=c++17",
+            "-fvisibility=hidden",
+            "-pthread",
+            # Paddle's headers put their own paths into its error messages: nothing of this environment
+            f"-ffile-prefix-map={Path(paddle.__file__).parents[1]}/=",
+        ]
+    },
     "extra_link_args": ["-pthread"],
 }
 cuda = with_cuda()

@@ -60,6 +60,7 @@ def test_sdist_to_wheel_to_training_step(tmp_path):
         assert (packages / "paddle_vfl" / path).exists()
     (library,) = (packages / "paddle_vfl").glob("_C*.so")
     assert b".debug_info" not in library.read_bytes()
+    assert str(Path(paddle.__file__).parent).encode() not in library.read_bytes()  # nothing of this environment
     command = tmp_path / "env" / "bin" / "paddle-vfl"
     run(command, "digits", "data", "--train-images", "8", "--val-images", "2", cwd=tmp_path)
     options = ["epoch=1", *(f"{key}.dataset_dir=data" for key in ("TrainDataset", "EvalDataset", "TestDataset"))]

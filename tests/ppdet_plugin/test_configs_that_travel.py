@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import paddle
-import pytest
 import yaml
 
 import paddle_vfl
@@ -70,12 +69,9 @@ np.save(folder + "/boxes.npy", predictor.get_output_handle(predictor.get_output_
 
 def test_an_exported_model_needs_no_plugin(config, tmp_path, rng):
     """And finds the same boxes."""
-    import ppdet
     from ppdet.core.workspace import load_config
     from ppdet.engine import Trainer
 
-    if paddle.__version__ >= "3" and getattr(ppdet, "__version__", "develop") == "2.6.0":
-        pytest.skip("PaddleDetection 2.6.0 does not export on Paddle 3")
     path = config(CONFIG, PPYOLOEHead={"nms": {"name": "MultiClassNMS", "nms_top_k": 100, "score_threshold": 0.0}})
     trainer = Trainer(load_config(str(path)), mode="test")
     assert paddle_vfl.status()["enabled"]

@@ -84,17 +84,19 @@ def multiclass_nms(
 def export_of_whole_graphs(patches):
     """A model is not exported: RuntimeError: Can't call main_program when full_graph=False
 
-    Trainer.export needs a model's graph as a whole, and Paddle 3 makes parts of it unless told otherwise. It then looks
-    in that graph for the inputs that are used.
+    Trainer.export needs a model's graph as a whole, and Paddle 2.6 and newer make parts of it unless told otherwise. It
+    then looks in that graph, which has another format in Paddle 3, for the inputs that are used.
     """
     from ppdet.engine import export_utils, trainer
     from ppdet.modeling import post_process
 
     # newer PaddleDetections say full_graph=True
-    if not paddle_is_at_least(3, 0) or "full_graph" in inspect.getsource(trainer):
+    if not paddle_is_at_least(2, 6) or "full_graph" in inspect.getsource(trainer):
         return False
     to_static = functools.partial(paddle.jit.to_static, full_graph=True)
     patches.set(trainer, "paddle", Namespace(paddle, jit=Namespace(paddle.jit, to_static=to_static)))
+    if not paddle_is_at_least(3, 0):
+        return True
     patches.set_name("_prune_input_spec", export_utils._prune_input_spec, used_inputs)
     patches.set(post_process, "paddle", Namespace(paddle, concat=concat, to_tensor=to_tensor))
     return True
