@@ -19,12 +19,13 @@ def concat_of_scalars(patches):
 
 
 @paddle.jit.not_to_static
-def concat(x, axis=0, name=None):
+def concat(x=None, *args, **kwargs):
     """``paddle.concat``, to which a tensor without dimensions is one element."""
     if isinstance(x, (list, tuple)):
-        return paddle.concat([_with_dimensions(part) for part in x], axis, name)
-    # the list that a loop in a static graph fills has the shape of its elements
-    return paddle.stack(x) if is_tensor(x) and x.ndim == 0 else paddle.concat(x, axis, name)
+        return paddle.concat([_with_dimensions(part) for part in x], *args, **kwargs)
+    if is_tensor(x) and x.ndim == 0:  # the list that a loop in a static graph fills has the shape of its elements
+        return paddle.stack(x)
+    return paddle.concat(**kwargs) if x is None else paddle.concat(x, *args, **kwargs)  # Paddle 3 also calls it tensors
 
 
 def _with_dimensions(x):

@@ -33,12 +33,18 @@ def operators_in_static_graphs(patches):
 
 
 def _in_static_graphs(function, own):
-    """``function`` in a program of Paddle 3, ``own`` everywhere else."""
+    """``function`` in a program of Paddle 3, ``own`` everywhere else. Their parameters have the same order, if not the
+    same names."""
+    signature = inspect.signature(own)
 
     @paddle.jit.not_to_static
     @functools.wraps(own)
     def choose(*args, **kwargs):
-        return (function if paddle.framework.in_pir_mode() else own)(*args, **kwargs)
+        if not paddle.framework.in_pir_mode():
+            return own(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return function(*bound.args)
 
     return choose
 

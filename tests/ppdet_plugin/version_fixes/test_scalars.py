@@ -21,10 +21,12 @@ def test_other_tensors_are_left_to_paddle():
     for parts, axis in (([rows, rows], 0), ((rows, rows), 1), ([rows], paddle.to_tensor(1))):
         assert concat(parts, axis).numpy().tolist() == paddle.concat(parts, axis).numpy().tolist()
     assert concat(x=[rows, rows], axis=-1, name="joined").shape == [1, 4]
+    if paddle.__version__ >= "3":
+        assert concat(tensors=[rows, rows], dim=1).shape == [1, 4]
     for wrong in ([[1, 2]], rows):
-        with pytest.raises((TypeError, ValueError)) as ours:
+        with pytest.raises((AttributeError, TypeError, ValueError)) as ours:
             concat(wrong)
-        with pytest.raises((TypeError, ValueError)) as theirs:
+        with pytest.raises((AttributeError, TypeError, ValueError)) as theirs:
             paddle.concat(wrong)
         assert str(ours.value) == str(theirs.value)
 

@@ -1,5 +1,7 @@
 """PaddleDetection's operators in static graphs of Paddle 3, and its export."""
 
+import inspect
+
 import numpy as np
 import paddle
 import pytest
@@ -69,7 +71,9 @@ def cases(boxes, scores, rng):
         return ops.prior_box(feature, image, min_sizes=[4.0], aspect_ratios=[1.0, 2.0], clip=True)
 
     def generate_proposals(scores, deltas, shape, anchors, variances):
-        return ops.generate_proposals(scores, deltas, shape, anchors, variances, 8, 4, return_rois_num=True)
+        return ops.generate_proposals(
+            scores, deltas, im_shape=shape, anchors=anchors, variances=variances, post_nms_top_n=4, return_rois_num=True
+        )
 
     def distribute_fpn_proposals(rois, number):
         return ops.distribute_fpn_proposals(rois, 2, 4, 3, 16, rois_num=number)
@@ -114,6 +118,24 @@ def test_an_operator_computes_in_a_static_graph_what_it_computes_at_once(name, b
         assert len(results) == len(expected)
         for result, other in zip(results, expected):
             np.testing.assert_array_equal(result, other)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_call_means_the_same_in_a_static_graph(name):
+    """Arguments are passed on in the order of PaddleDetection's parameters, with its defaults."""
+    from ppdet.modeling import ops
+
+    from paddle_vfl.ppdet_plugin.version_fixes import static_graph
+
+    renamed = {"img_size": "im_shape"}
+    function = getattr(static_graph, name, None) or getattr(paddle.vision.ops, name)
+    if name == "box_coder":  # it checks three and passes the others on
+        function = paddle.vision.ops.box_coder
+    ours, theirs = (
+        [(renamed.get(p.name, p.name), p.default) for p in inspect.signature(f).parameters.values()]
+        for f in (function, getattr(ops, name))
+    )
+    assert ours == theirs
 
 
 def test_arguments_of_a_wrong_type_are_refused_as_before(boxes):
