@@ -47,11 +47,13 @@ def test_a_flag_goes_on(config, tmp_path):
 @pytest.mark.parametrize("step, raises", [(0, False), (1, True)])
 def test_weights_that_are_not_finite_are_not_saved(step, raises):
     """The losses of the last step do not show what it did."""
+    from ppdet.core.workspace import AttrDict
+
     from paddle_vfl.training.divergence import StopAtNaN
 
     model = paddle.nn.Linear(2, 2)
     model.weight.set_value(paddle.full([2, 2], math.inf))
-    cfg = types.SimpleNamespace(
+    cfg = AttrDict(
         LearningRate={"base_lr": 0.1}, OptimizerBuilder={"clip_grad_by_norm": None, "clip_grad_by_value": None}
     )
     trainer = types.SimpleNamespace(model=model, cfg=cfg, dataset=types.SimpleNamespace(roidbs=[]))
