@@ -23,7 +23,7 @@ PADDLE ?= 3.3.1
 PACKAGE := paddlepaddle$(if $(GPU),-gpu)
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 # a process for each core; the tests of a file share what they build
-IN_PARALLEL := -n $(CORES) --dist loadfile
+IN_PARALLEL := -n $(CORES) --dist loadfile --no-loadscope-reorder
 # Paddle warns of any number but 1, though its operators do use it
 export OMP_NUM_THREADS ?= $(CORES)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
