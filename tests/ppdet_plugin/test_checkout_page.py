@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import paddle_vfl
+from paddle_vfl.ppdet_plugin.call_sites.site import loss_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "from_a_checkout.md"
 SECTIONS = re.findall(r"^## [^\n]*: (configs/\S+\.yml)\n+```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -25,7 +26,7 @@ def options(model):
     if hasattr(model, "yolo_head"):
         keywords = model.yolo_head._varifocal_loss.keywords
     elif hasattr(model, "detr_head"):
-        keywords = model.detr_head.loss._paddle_vfl_options
+        keywords = loss_of(model.detr_head.loss).formula
     else:
         keywords = vars(model.head.loss_vfl)
         assert type(model.head.loss_vfl) is paddle_vfl.VarifocalLoss and not keywords["use_sigmoid"]
