@@ -28,6 +28,18 @@ OPTIONS = """\
 """
 
 
+# the names under which pip knows modules
+PACKAGES = {
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "paddle": "paddlepaddle",
+    "ppdet": "paddledet==2.6.0",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
+
 def main(argv=None):
     """Run one command; returns the exit status: 0, 2 for what the user has to fix, 130 after Ctrl-C."""
     parser = _parser()
@@ -40,9 +52,10 @@ def main(argv=None):
     except UserError as error:
         message = str(error)
     except ImportError as error:
-        if error.name != "paddle_vfl._C":
+        # what the script under `run` imports is its own affair
+        message = str(error) if error.name == "paddle_vfl._C" else _missing(error) if args.command != "run" else None
+        if message is None:
             raise
-        message = str(error)
     except KeyboardInterrupt:
         print(f"paddle-vfl {args.command}: interrupted", file=sys.stderr)
         return 130
@@ -50,6 +63,14 @@ def main(argv=None):
         return 0
     print(f"paddle-vfl {args.command}: {message}", file=sys.stderr)
     return 2
+
+
+def _missing(error):
+    """What to install where a module is not found, or None."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return None
+    module = error.name.partition(".")[0]
+    return f"{module} is not installed: pip install {PACKAGES.get(module, module)}"
 
 
 def _parser():

@@ -43,6 +43,30 @@ def test_help_has_examples_and_needs_no_paddle(args):
     assert done.returncode == 0 and "paddle-vfl train -c configs/ppyoloe_plus_digits.yml --eval" in done.stdout
 
 
+COMMANDS = ["train -c {}", "eval -c {}", "infer -c {} --infer_img x.png", "digits digits"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_where_only_paddle_is_installed_a_line_says_what_to_install(command, tmp_path):
+    """Paddle brings NumPy and Pillow, and none of what PaddleDetection brings."""
+    code = "import sys; sys.modules.update(dict.fromkeys(['ppdet', 'yaml', 'tqdm', 'cv2', 'sklearn']))\n"
+    code += "from paddle_vfl.cli import main; sys.exit(main(sys.argv[1:]))"
+    args = command.format(CONFIG).split()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert last.startswith(f"paddle-vfl {args[0]}: ") and "is not installed: pip install" in last
+
+
+def test_info_needs_paddle_alone(tmp_path):
+    code = "import sys; sys.modules.update(dict.fromkeys(['ppdet', 'yaml', 'tqdm', 'cv2', 'sklearn']))\n"
+    code += "from paddle_vfl.cli import main; sys.exit(main(['info']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "PaddleDetection is not installed: pip install" in done.stdout, done.stderr
+
+
 def test_help_of_train_explains_the_options(capsys):
     status, out, _ = run(capsys, "train", "--help")
     assert status == 0 and "-o epoch=30 LearningRate.base_lr=1e-3" in out

@@ -10,8 +10,6 @@ import functools
 import re
 import sys
 
-import yaml
-
 from . import loss_key
 from ..errors import one_line
 from .errors import ConfigError
@@ -28,6 +26,8 @@ def parse_options(options):
     Raises:
         ConfigError: an option is not of this shape, or one of them needs a mapping where another gave a value.
     """
+    import yaml  # comes with PaddleDetection
+
     parsed = {}
     for option in options:
         path, equals, value = option.partition("=")
@@ -98,6 +98,8 @@ def _over(dct, key, value):
         there = dct[key]  # a module's default too
     except KeyError:
         return value
+    import yaml
+
     if isinstance(there, str) and loss_key.is_registered(there):
         return {"name": there, **value}
     if f"!{type(there).__name__}" in yaml.Loader.yaml_constructors:

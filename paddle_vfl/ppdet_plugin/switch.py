@@ -6,6 +6,7 @@ import paddle
 
 from .._ops import extension
 from .._version import __version__
+from ..errors import NotInstalled
 from .. import vfnet
 from . import loss_key, version_fixes
 from .announce import announce, logger, make_visible
@@ -150,12 +151,12 @@ def _import_ppdet():
         import ppdet.modeling  # noqa: F401  registers every head
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "ppdet":
-            raise ImportError(
+            raise NotInstalled(
                 "PaddleDetection is not installed: pip install paddledet==2.6.0 scikit-learn 'setuptools<81', or put a "
                 "checkout on PYTHONPATH"
             ) from error
         if error.name == "pkg_resources":
-            raise ImportError(
+            raise NotInstalled(
                 "PaddleDetection imports pkg_resources, which setuptools 81 removed: pip install 'setuptools<81'"
             ) from error
         raise

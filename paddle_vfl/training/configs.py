@@ -30,12 +30,9 @@ def load(config, options=()):
         raise UserError(f"config {config}: expected a .yml or .yaml file")
     files = read_files(path)
     overrides = parse_options(options)
-    try:
-        with interrupt_deferred():
-            enable()
-            import ppdet.engine  # noqa: F401  for the trainer
-    except ImportError as error:
-        raise UserError(str(error)) from error
+    with interrupt_deferred():
+        enable()
+        import ppdet.engine  # noqa: F401  for the trainer
 
     import paddle
     from ppdet.core.workspace import load_config, merge_config

@@ -7,11 +7,17 @@ __all__ = ["register"]
 
 
 def register(patches):
-    """Register the architecture and the head with PaddleDetection, until ``patches`` are undone."""
+    """Register the architecture and the head with PaddleDetection, until ``patches`` are undone.
+
+    PaddleYOLO has neither GFL nor feature pyramids: there VFNet is left out.
+    """
     from ppdet.core.config.schema import extract_schema
     from ppdet.core.workspace import global_config
 
-    from .architecture import VFNet
+    try:
+        from .architecture import VFNet
+    except ModuleNotFoundError:
+        return
     from .head import VFNetHead
 
     for cls in (VFNet, VFNetHead):

@@ -97,6 +97,16 @@ def test_what_a_ppdet_does_not_have_needs_no_fix(monkeypatch):
     assert not hasattr(ops, "prior_box")
 
 
+def test_a_ppdet_without_gfl_has_no_vfnet(monkeypatch):
+    """PaddleYOLO is one."""
+    from ppdet.core.workspace import global_config
+
+    monkeypatch.setitem(sys.modules, "ppdet.modeling.architectures.gfl", None)
+    monkeypatch.delitem(sys.modules, "paddle_vfl.vfnet.architecture", raising=False)
+    paddle_vfl.enable()
+    assert "VFNet" not in global_config and "VFNetHead" not in global_config
+
+
 def test_status_has_the_symptom_of_each_fix():
     paddle_vfl.enable()
     fixes = paddle_vfl.status()["fixes"]
