@@ -26,10 +26,10 @@ from paddle_vfl.training.drawing import AP_NAMES, draw_curves, draw_grid
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "ppyoloe_plus_photos.yml"
 PUBLISHED = "https://paddledet.bj.bcebos.com/models/ppyoloe_plus_crn_t_auxhead_320_300e_coco.pdparams"
-PUBLISHED_WIDTH = 0.375
 BATCH = 8
-# training images times epochs
-FROM_SCRATCH, FROM_WEIGHTS = 7200, 2400
+# training images times epochs, and the width of the model: published weights have that of the config
+FROM_SCRATCH, FROM_WEIGHTS = 4500, 2400
+SCRATCH_WIDTH = 0.125
 
 
 def main():
@@ -86,8 +86,8 @@ def _weights(given):
 
 def _photo_options(weights):
     if weights is None:
-        return []
-    return [f"pretrain_weights={weights}", f"width_mult={PUBLISHED_WIDTH}", "LearningRate.base_lr=0.0005"]
+        return [f"width_mult={SCRATCH_WIDTH}"]
+    return [f"pretrain_weights={weights}", "LearningRate.base_lr=0.0005"]
 
 
 def _schedule(epochs, steps):

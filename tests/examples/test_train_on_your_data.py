@@ -85,7 +85,7 @@ def test_epochs_and_batch_follow_from_the_number_of_images(images, batch, epochs
 def test_weights_of_ones_own(trained_with, example, tmp_path):
     (tmp_path / "w.pdparams").touch()
     cfg = trained_with(300, "--weights", str(tmp_path / "w"))
-    assert cfg.pretrain_weights == str(tmp_path / "w.pdparams") and cfg.width_mult == example.PUBLISHED_WIDTH
+    assert cfg.pretrain_weights == str(tmp_path / "w.pdparams") and cfg.width_mult == 0.375  # of the weights
     assert cfg.epoch == round(example.FROM_WEIGHTS / 300)
     with pytest.raises(UserError, match="weights .*nowhere.pdparams does not exist"):
         trained_with(300, "--weights", "nowhere")
@@ -97,7 +97,8 @@ def test_without_the_published_weights_it_says_so_and_goes_on(trained_with, exam
 
     monkeypatch.setattr(example, "find", offline)
     cfg = trained_with(300)
-    assert cfg.get("pretrain_weights") is None and cfg.epoch == round(example.FROM_SCRATCH / 300)
+    assert cfg.get("pretrain_weights") is None and cfg.width_mult == example.SCRATCH_WIDTH
+    assert cfg.epoch == round(example.FROM_SCRATCH / 300)
     err = capsys.readouterr().err
     assert f"weights {example.PUBLISHED} cannot be downloaded" in err and "give the file with --weights" in err
 
