@@ -9,6 +9,7 @@ import inspect
 
 from .assigners import levels_of_few_cells
 from .dependencies import numpy_aliases, pillow_textsize
+from .no_positives import picodet_without_positives
 from .scalars import concat_of_scalars
 from .static_graph import export_of_whole_graphs, operators_in_static_graphs
 from .unlike_types import operators_on_unlike_types
@@ -30,6 +31,7 @@ def apply_after_import(patches):
         export_of_whole_graphs,
         concat_of_scalars,
         levels_of_few_cells,
+        picodet_without_positives,
     )
     return _apply(fixes, patches)
 
