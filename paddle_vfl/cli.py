@@ -130,6 +130,16 @@ def _parser():
     add.set_defaults(run=_infer)
 
     add = commands.add_parser(
+        "convert-vfnet", help="convert a checkpoint of mmdetection's VFNet (ResNet, without deformable convolutions)"
+    )
+    add.add_argument("source", metavar="MMDET.pth", help="read with PyTorch, without executing what it holds")
+    add.add_argument("target", metavar="OUT.pdparams")
+    add.add_argument(
+        "-c", "--config", metavar="CONFIG", help="of the model; default: the paper's, ResNet of the checkpoint's depth"
+    )
+    add.set_defaults(run=_convert_vfnet)
+
+    add = commands.add_parser(
         "run", help="run a training script, unmodified, with the fused loss, in the processes that it starts too"
     )
     add.add_argument("-m", dest="module", action="store_true", help="SCRIPT names a module, as after python -m")
@@ -217,6 +227,11 @@ def _infer(args):
         args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results
     ):
         print(path)
+
+
+def _convert_vfnet(args):
+    count = _training().convert_vfnet(args.source, args.target, args.config)
+    print(f"{args.target}: {count} tensors")
 
 
 def _run(args):

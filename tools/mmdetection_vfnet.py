@@ -2,7 +2,8 @@
 
 Needs an environment with mmdet 3.3, mmengine, mmcv-lite 2.1 and PyTorch; no compiled operator and no network: the
 deformable convolution is written here by its definition. Writes random weights, features and boxes, and the outputs,
-losses, gradients and detections that the original makes of them. tests/vfnet/test_mmdetection.py compares.
+losses, gradients and detections that the original makes of them, which tests/vfnet/test_mmdetection.py compares; with
+``--checkpoint OUT.pth`` a whole detector and its outputs on an image, for tests/vfnet/test_convert.py.
 """
 
 import argparse
@@ -94,16 +95,66 @@ def _iou(a, b):
     return size.prod(2) / (area[0][:, None] + area[1][None] - size.prod(2))
 
 
+def write_detector(args):
+    """A VFNet with ResNet-50, random weights and statistics, as a checkpoint; its outputs on an image beside it."""
+    from pathlib import Path
+
+    import mmdet
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmdet.registry import MODELS
+
+    init_default_scope("mmdet")
+    config = Config.fromfile(Path(mmdet.__file__).parent / ".mim" / "configs" / "vfnet" / "vfnet_r50_fpn_1x_coco.py")
+    config.model.backbone.init_cfg = None
+    model = MODELS.build(config.model).eval()
+    randomize(model)
+    torch.save({"meta": {"epoch": 12, "cfg": config.pretty_text}, "state_dict": model.state_dict()}, args.checkpoint)
+    image = torch.randn(1, 3, args.size, args.size)
+    with torch.no_grad():
+        outputs = model.bbox_head.train()(model.neck(model.backbone(image)))
+    arrays = {
+        f"{name}/{i}": level.numpy()
+        for name, levels in zip(("logits", "first", "refined"), outputs)
+        for i, level in enumerate(levels)
+    }
+    np.savez_compressed(Path(args.checkpoint).with_suffix(".npz"), image=image.numpy(), **arrays)
+    print(sum(array.size for array in arrays.values()), "outputs")
+
+
+def randomize(model):
+    """Weights with which signals neither grow nor vanish, and everything else unlike what it begins as."""
+    with torch.no_grad():
+        for name, parameter in [*model.named_parameters(), *model.named_buffers()]:
+            if parameter.ndim == 4:
+                parameter.normal_(0, 1.0 / (parameter[0].numel() ** 0.5))
+            elif parameter.ndim == 0 and parameter.is_floating_point():
+                parameter.uniform_(0.8, 1.2)
+            elif "gn.weight" in name or (".bn" in name and name.endswith((".weight", "running_var"))):
+                parameter.uniform_(0.5, 1.5)
+            elif "downsample.1" in name and name.endswith((".weight", "running_var")):
+                parameter.uniform_(0.5, 1.5)
+            elif "vfnet_cls.bias" in name:
+                parameter.normal_(-3, 0.5)
+            elif parameter.is_floating_point():
+                parameter.normal_(0, 0.1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output")
+    parser.add_argument("output", nargs="?", default="vfnet.npz")
     parser.add_argument("--channels", type=int, default=256)
     parser.add_argument("--convs", type=int, default=3)
     parser.add_argument("--classes", type=int, default=80)
     parser.add_argument("--size", type=int, default=256, help="pixels of the two square images")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--checkpoint", metavar="OUT.pth", help="write a whole detector instead, as a checkpoint, and its outputs"
+    )
     args = parser.parse_args()
     sys.meta_path.insert(0, _Missing())
+    if args.checkpoint:
+        return write_detector(args)
     from mmdet.models.dense_heads.vfnet_head import VFNetHead
     from mmengine.config import ConfigDict
     from mmengine.structures import InstanceData
@@ -136,18 +187,7 @@ def main():
         train_cfg=train,
         test_cfg=test,
     )
-    for name, parameter in head.named_parameters():
-        with torch.no_grad():
-            if parameter.ndim == 4:
-                parameter.normal_(0, 1.0 / (parameter[0].numel() ** 0.5))
-            elif parameter.ndim == 0:
-                parameter.uniform_(0.8, 1.2)
-            elif "gn.weight" in name:
-                parameter.uniform_(0.5, 1.5)
-            elif "vfnet_cls.bias" in name:
-                parameter.normal_(-3, 0.5)
-            else:
-                parameter.normal_(0, 0.1)
+    randomize(head)
     sizes = [-(-args.size // stride) for stride in (8, 16, 32, 64, 128)]
     features = [torch.randn(2, args.channels, n, n, requires_grad=True) for n in sizes]
     box_count = 4

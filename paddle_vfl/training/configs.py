@@ -13,7 +13,7 @@ from .config_keys import check_keys
 from .config_values import check_values, options_over
 from .settings import settings
 
-__all__ = ["load", "make_run_folder"]
+__all__ = ["load", "make_run_folder", "switch_on"]
 
 
 def load(config, options=()):
@@ -30,9 +30,7 @@ def load(config, options=()):
         raise UserError(f"config {config}: expected a .yml or .yaml file")
     files = read_files(path)
     overrides = parse_options(options)
-    with interrupt_deferred():
-        enable()
-        import ppdet.engine  # noqa: F401  for the trainer
+    switch_on()
 
     import paddle
     from ppdet.core.workspace import load_config, merge_config
@@ -60,6 +58,13 @@ def load(config, options=()):
         raise UserError(f"config {config}: use_gpu is true, and this Paddle has no CUDA: add -o use_gpu=false")
     paddle.set_device("gpu" if cfg.use_gpu else "cpu")
     return fill_in(cfg)
+
+
+def switch_on():
+    """Enable the plugin, with all that a command needs of PaddleDetection."""
+    with interrupt_deferred():
+        enable()
+        import ppdet.engine  # noqa: F401  for the trainer
 
 
 def make_run_folder(cfg):

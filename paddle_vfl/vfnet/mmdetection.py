@@ -27,33 +27,33 @@ NECK = {
 
 def paddle_names(theirs):
     """{name in mmdetection: name in PaddleDetection} of what has one."""
-    long = any(name.startswith("backbone.layer3.10.") for name in theirs)
-    found = ((name, _paddle_name(name)) for name in theirs)
-    names = {name: ours for name, ours in found if ours is not None}
     # PaddleDetection counts the blocks of a long stage a, b1, b2, ... instead of a, b, c, ...
-    count = lambda match: f"res4{'a' if match[1] == 'a' else 'b' + str(ord(match[1]) - ord('a'))}."
-    return {name: re.sub(r"res4([a-z])\.", count, ours) if long else ours for name, ours in names.items()}
+    long = any(name.startswith("backbone.layer3.10.") for name in theirs)
+    found = {name: _paddle_name(name, long) for name in theirs}
+    return {name: ours for name, ours in found.items() if ours is not None}
 
 
-def _paddle_name(name):
+def _paddle_name(name, long):
     path, _, leaf = name.rpartition(".")
+    part, _, path = path.partition(".")
     if leaf not in LEAVES:
         return None
-    part, _, path = path.partition(".")
-    ours = {"backbone": _backbone, "neck": _neck, "bbox_head": _head}.get(part, lambda path: None)(path)
-    return None if ours is None else f"{ours}.{LEAVES[leaf]}"
+    ours = {"backbone": lambda: _backbone(path, long), "neck": lambda: _neck(path), "bbox_head": lambda: _head(path)}
+    found = ours.get(part, lambda: None)()
+    return None if found is None else f"{found}.{LEAVES[leaf]}"
 
 
-def _backbone(path):
+def _backbone(path, long):
     if path in ("conv1", "bn1"):
         return f"backbone.conv1.conv1.{'conv' if path == 'conv1' else 'norm'}"
     match = re.fullmatch(r"layer(\d)\.(\d+)\.(?:(conv|bn)(\d)|downsample\.([01]))", path)
     if match is None:
         return None
     stage, block, what, number, short = match.groups()
+    letter = f"b{block}" if long and stage == "3" and block != "0" else chr(ord("a") + int(block))
     branch = f"branch2{'abc'[int(number) - 1]}" if what else "short"
     part = "norm" if what == "bn" or short == "1" else "conv"
-    return f"backbone.res{int(stage) + 1}.res{int(stage) + 1}{chr(ord('a') + int(block))}.{branch}.{part}"
+    return f"backbone.res{int(stage) + 1}.res{int(stage) + 1}{letter}.{branch}.{part}"
 
 
 def _neck(path):
