@@ -1,10 +1,10 @@
-"""PaddleDetection's assigners on small images."""
+"""PaddleDetection's assigners on small images and on batches without a box."""
 
 import functools
 
 import paddle
 
-__all__ = ["levels_of_few_cells"]
+__all__ = ["batches_without_boxes", "levels_of_few_cells"]
 
 
 def levels_of_few_cells(patches):
@@ -35,3 +35,28 @@ def levels_of_few_cells(patches):
 
     patches.set(ATSSAssigner, "_gather_topk_pyramid", choose_of_what_is_there)
     return True
+
+
+def batches_without_boxes(patches):
+    """Training ends at a batch of images without a box: ValueError: not enough values to unpack (expected 4, got 3)
+
+    ATSSAssigner and TaskAlignedAssigner of paddledet 2.6.0 leave out the last of their four values there, which of the
+    anchors are positive. It is empty now.
+    """
+    from ppdet.modeling import assigners
+
+    for cls in (assigners.ATSSAssigner, assigners.TaskAlignedAssigner):
+        patches.set(cls, "forward", _with_positives(cls.forward))
+    return True
+
+
+def _with_positives(assign):
+    @functools.wraps(assign)
+    def assign_all(self, *args, **kwargs):
+        assigned = assign(self, *args, **kwargs)
+        if len(assigned) > 3:
+            return assigned
+        labels = assigned[0]
+        return *assigned, paddle.zeros([labels.shape[0], 0, labels.shape[1]])
+
+    return assign_all

@@ -1,4 +1,6 @@
-"""Levels that have fewer cells than ATSSAssigner takes."""
+"""Levels that have fewer cells than ATSSAssigner takes, and batches without a box."""
+
+import math
 
 import paddle
 import pytest
@@ -38,3 +40,36 @@ def test_nothing_changes_where_there_are_enough():
     before = assign((16, 9), topk=4)
     paddle_vfl.enable()
     assert assign((16, 9), topk=4) == before and sum(before) > 0
+
+
+@pytest.mark.parametrize("name", ["ATSSAssigner", "TaskAlignedAssigner"])
+def test_a_batch_without_a_box_has_four_values(name):
+    from ppdet.modeling import assigners
+
+    paddle_vfl.enable()
+    anchors = paddle.rand([20, 4])
+    boxes = [paddle.zeros([2, 0, 1], "int32"), paddle.zeros([2, 0, 4]), paddle.zeros([2, 0, 1])]
+    if name == "ATSSAssigner":
+        found = assigners.ATSSAssigner(num_classes=3)(anchors, [16, 4], *boxes, bg_index=3)
+    else:
+        scores, decoded = paddle.rand([2, 20, 3]), paddle.rand([2, 20, 4])
+        found = assigners.TaskAlignedAssigner()(scores, decoded, anchors[:, :2], [16, 4], *boxes, bg_index=3)
+    labels, _, scores, positive = found
+    assert (labels == 3).all() and float(scores.sum()) == 0 and positive.shape == [2, 0, 20]
+
+
+@pytest.mark.parametrize("base", ["ppyoloe_plus_digits.yml", "vfnet_digits.yml"])
+@pytest.mark.parametrize("epoch", [0, 10], ids=["first epochs", "later epochs"])
+def test_training_goes_on_at_a_batch_without_a_box(base, epoch, config):
+    from ppdet.core.workspace import load_config
+    from ppdet.engine import Trainer
+
+    trainer = Trainer(load_config(str(config(base))), mode="train")
+    trainer.model.train()
+    data = next(iter(trainer.loader))
+    for key, width in (("gt_class", 1), ("gt_bbox", 4), ("pad_gt_mask", 1)):
+        data[key] = paddle.zeros([len(data["image"]), 0, width], data[key].dtype)
+    data["epoch_id"] = epoch
+    losses = trainer.model(data)
+    losses["loss"].backward()
+    assert all(math.isfinite(float(loss)) for loss in losses.values()), losses
