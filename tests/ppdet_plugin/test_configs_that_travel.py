@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+import pytest
 import yaml
 
 import paddle_vfl
@@ -67,12 +68,13 @@ np.save(folder + "/boxes.npy", predictor.get_output_handle(predictor.get_output_
 """
 
 
-def test_an_exported_model_needs_no_plugin(config, tmp_path, rng):
+@pytest.mark.parametrize("base, head", [(CONFIG, "PPYOLOEHead"), ("vfnet_digits.yml", "VFNetHead")])
+def test_an_exported_model_needs_no_plugin(base, head, config, tmp_path, rng):
     """And finds the same boxes."""
     from ppdet.core.workspace import load_config
     from ppdet.engine import Trainer
 
-    path = config(CONFIG, PPYOLOEHead={"nms": {"name": "MultiClassNMS", "nms_top_k": 100, "score_threshold": 0.0}})
+    path = config(base, **{head: {"nms": {"name": "MultiClassNMS", "nms_top_k": 100, "score_threshold": 0.0}}})
     trainer = Trainer(load_config(str(path)), mode="test")
     assert paddle_vfl.status()["enabled"]
     inputs = {

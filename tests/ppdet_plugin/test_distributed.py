@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
-CONFIG = Path(__file__).with_name("configs") / "gfl_resnet.yml"
+CONFIGS = Path(__file__).with_name("configs")
+CONFIG = CONFIGS / "gfl_resnet.yml"
 
 pytestmark = pytest.mark.slow
 
@@ -67,10 +68,10 @@ def assert_equal_weights(actual, expected):
 def prepared(config, tmp_path):
     """A folder with c.yml, a config of 4 steps of 8 images over all processes."""
 
-    def prepare(name, processes):
+    def prepare(name, processes, base=CONFIG):
         folder = tmp_path / name
         folder.mkdir()
-        path = config(CONFIG, epoch=2, TrainReader={"batch_size": 8 // processes}, save_dir=str(folder / "output"))
+        path = config(base, epoch=2, TrainReader={"batch_size": 8 // processes}, save_dir=str(folder / "output"))
         shutil.copy(path, folder / "c.yml")
         return folder
 
@@ -81,8 +82,8 @@ def prepared(config, tmp_path):
 def runs(prepared):
     """Run a command with one process and with two. Returns their folders."""
 
-    def run_both(*command):
-        folders = [prepared(f"processes{processes}", processes) for processes in (1, 2)]
+    def run_both(*command, base=CONFIG):
+        folders = [prepared(f"processes{processes}", processes, base) for processes in (1, 2)]
         for processes, folder in enumerate(folders, 1):
             run([*command, "-c", "c.yml"], folder, processes)
         return folders
@@ -90,9 +91,10 @@ def runs(prepared):
     return run_both
 
 
-def test_the_command(runs):
+@pytest.mark.parametrize("base", ["gfl_resnet.yml", "vfnet_resnet.yml"])
+def test_the_command(base, runs):
     """Losses, means over the processes, to 1e-5; weights after 4 steps to 1e-4."""
-    one, two = runs(program(), "train", "--seed", "0")
+    one, two = runs(program(), "train", "--seed", "0", base=CONFIGS / base)
     expected, actual = (losses(folder / "output" / "c" / "history.jsonl") for folder in (one, two))
     assert len(expected) == len(actual) == 4
     for a, e in zip(actual, expected):

@@ -178,7 +178,10 @@ def _needs_version_fixes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("base, name", [("ppyoloe_plus_digits.yml", "loss_cls"), ("picodet_digits.yml", "loss_vfl")])
+@pytest.mark.parametrize(
+    "base, name",
+    [("ppyoloe_plus_digits.yml", "loss_cls"), ("picodet_digits.yml", "loss_vfl"), ("vfnet_digits.yml", "loss_cls")],
+)
 def test_training_as_a_static_graph(base, name, config, tmp_path):
     """PaddleDetection's to_static training has the same classification loss as its dynamic training."""
     from paddle_vfl import training

@@ -79,3 +79,42 @@ def test_boxes_lie_inside_the_image(make):
     found, _ = head.post_process(head(features()), paddle.full([2, 2], 128.0), paddle.full([2, 2], 2.0))
     corners = found[:, 2:].numpy()
     assert len(corners) and corners.min() >= 0 and corners.max() <= 64
+
+
+def test_a_level_without_a_positive(make):
+    """Only the first level has positives: the box of a level without is no part of the losses."""
+    head = make()
+    meta = boxes(1)
+    meta["gt_bbox"][0, 0] = paddle.to_tensor([20.0, 20.0, 84.0, 84.0])
+    losses = head.get_loss(head(features()), meta)
+    paddle.add_n(list(losses.values())).backward()
+    assert all(np.isfinite(float(loss)) for loss in losses.values())
+    for scales in (head.scales, head.scales_refine):
+        assert float(scales[0].scale.grad) != 0
+    assert float(head.scales_refine[1].scale.grad) == 0
+
+
+def test_places_are_in_float32_where_convolutions_are_not(make):
+    """AMP, which Paddle has on accelerators only, makes the outputs of convolutions half as wide."""
+    head, given = make(), []
+    for conv in (head.reg, head.reg_refine):
+        conv.register_forward_post_hook(lambda conv, inputs, output: output.astype("bfloat16"))
+    for star in (head.cls_star, head.reg_refine_star):
+        star.register_forward_pre_hook(lambda star, inputs: given.append(inputs[1]))
+    maps = features()
+    _, first, refined = head(maps)
+    assert all(level.dtype == paddle.float32 for level in [*first, *refined, *given]) and len(given) == 4
+    assert any((level != level.astype("bfloat16").astype("float32")).any() for level in first)
+    losses = head.get_loss(head(maps), boxes(2))
+    paddle.add_n(list(losses.values())).backward()
+    assert all(np.isfinite(parameter.grad.numpy()).all() for parameter in head.parameters())
+
+
+def test_the_same_seed_gives_the_same_bits(make):
+    def step():
+        head = make()
+        losses = head.get_loss(head(features()), boxes(2))
+        paddle.add_n(list(losses.values())).backward()
+        return [*losses.values(), *(parameter.grad for parameter in head.parameters())]
+
+    assert all((a == b).all() for a, b in zip(step(), step()))
