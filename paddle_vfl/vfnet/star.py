@@ -3,6 +3,7 @@
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
+from paddle.nn.initializer import KaimingUniform
 
 __all__ = ["StarConv", "star_points"]
 
@@ -33,12 +34,14 @@ class StarConv(nn.Layer):
 
     Args:
         in_channels, out_channels (int): channels.
-        weight_attr (paddle.ParamAttr, optional): of the weight, shape (out_channels, in_channels, 3, 3).
     """
 
-    def __init__(self, in_channels, out_channels, weight_attr=None):
+    def __init__(self, in_channels, out_channels):
         super().__init__()
-        self.weight = self.create_parameter([out_channels, in_channels, 3, 3], attr=weight_attr)
+        # keeps the size of signals whatever the number of channels: a ReLU follows, and no normalization
+        self.weight = self.create_parameter(
+            [out_channels, in_channels, 3, 3], default_initializer=KaimingUniform(nonlinearity="relu")
+        )
 
     def forward(self, x, distances):
         """The convolution at every cell.

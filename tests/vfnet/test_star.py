@@ -40,3 +40,11 @@ def test_a_box_of_one_cell_around_its_point_is_an_ordinary_convolution():
     conv, x = StarConv(4, 6), paddle.randn([2, 4, 5, 7])
     expected = paddle.nn.functional.conv2d(x, conv.weight, padding=1)
     np.testing.assert_allclose(conv(x, paddle.ones([2, 4, 5, 7])).numpy(), expected.numpy(), atol=1e-5)
+
+
+def test_signals_keep_their_size():
+    """Behind the ReLU, before training, whatever the number of channels."""
+    for channels in (32, 256):
+        x, conv = paddle.randn([1, channels, 16, 16]), StarConv(channels, channels)
+        inside = paddle.nn.functional.relu(conv(x, paddle.ones([1, 4, 16, 16])))[:, :, 1:-1, 1:-1]
+        assert 0.8 < float((inside * inside).mean()) < 1.2

@@ -58,7 +58,7 @@ def test_a_batch_without_a_box_has_four_values(name):
     assert (labels == 3).all() and float(scores.sum()) == 0 and positive.shape == [2, 0, 20]
 
 
-@pytest.mark.parametrize("base", ["ppyoloe_plus_digits.yml", "vfnet_digits.yml"])
+@pytest.mark.parametrize("base", ["ppyoloe_plus_digits.yml", "picodet_digits.yml", "vfnet_digits.yml"])
 @pytest.mark.parametrize("epoch", [0, 10], ids=["first epochs", "later epochs"])
 def test_training_goes_on_at_a_batch_without_a_box(base, epoch, config):
     from ppdet.core.workspace import load_config
