@@ -18,7 +18,11 @@ def register(patches):
         from .architecture import VFNet
     except ModuleNotFoundError:
         return
+    from ppdet.engine.export_utils import TRT_MIN_SUBGRAPH
+
     from .head import VFNetHead
 
     for cls in (VFNet, VFNetHead):
         patches.set_item(global_config, cls.__name__, extract_schema(cls))
+    # export ends the process, without an error, at an architecture that is not in here; as for GFL
+    patches.set_item(TRT_MIN_SUBGRAPH, "VFNet", TRT_MIN_SUBGRAPH["GFL"])
