@@ -8,18 +8,21 @@
 namespace paddle_vfl {
 
 struct Attributes {
-  bool iou_weighted, use_sigmoid, reduce_rows;
-  int kind;                  // a TargetKind: what Target and Label are
-  std::string alpha, gamma;  // decimal texts, because Paddle 2.6 has no attribute of double precision
+  bool use_sigmoid, reduce_rows, detach_weight;
+  bool weighted;                           // ClassWeight is one
+  int kind;                                // a TargetKind: what Target and Label are
+  int positive_weight;                     // a PositiveWeight
+  std::string alpha, gamma, target_power;  // decimal texts, because Paddle 2.6 has no attribute of double precision
 };
 
 // Paddle hands them over one by one: a class of functions that take their values so.
 template <template <class... Values> class Functions>
-using WithAttributes = Functions<bool, bool, bool, int, const std::string&, const std::string&>;
+using WithAttributes =
+    Functions<bool, bool, bool, bool, int, int, const std::string&, const std::string&, const std::string&>;
 
 inline std::vector<std::string> attribute_texts() {
-  return {"iou_weighted: bool", "use_sigmoid: bool",  "reduce_rows: bool",
-          "kind: int",          "alpha: std::string", "gamma: std::string"};
+  return {"use_sigmoid: bool",    "reduce_rows: bool",  "detach_weight: bool", "weighted: bool",           "kind: int",
+          "positive_weight: int", "alpha: std::string", "gamma: std::string",  "target_power: std::string"};
 }
 
 }  // namespace paddle_vfl

@@ -33,7 +33,7 @@ VFL_HOST_DEVICE auto dispatch(OneOf<kFirst, kRest...>, Value value, const Functi
 template <class Function>
 auto dispatch_formula(const Problem& problem, const Function& function) {
   return dispatch(OneOf<true, false>(), problem.use_sigmoid, [&](auto logits) {
-    return dispatch(OneOf<true, false>(), problem.gamma == 2,
+    return dispatch(OneOf<true, false>(), problem.gamma == 2 && is_varifocal(problem),
                     [&](auto square) { return function(Formula<decltype(logits)::value, decltype(square)::value>()); });
   });
 }

@@ -40,19 +40,21 @@ inline TensorDistAttr attribute(const TensorDistAttr& like, const Sharding& shar
 }
 
 struct Spmd {
-  TensorDistAttr elements, rows, target, partial_rows;
+  TensorDistAttr elements, rows, target, class_weight, partial_rows;
 };
 
-inline Spmd spmd(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label, int kind) {
-  const bool pair = static_cast<TargetKind>(kind) == TargetKind::kPair;
+inline Spmd spmd(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
+                 const Attributes& attributes) {
+  const bool pair = static_cast<TargetKind>(attributes.kind) == TargetKind::kPair;
   const TensorDistAttr& like = pred.dist_attr();
   Sharding elements = like.dims_mapping();
   if (pair) elements.back() = -1;
   merge(elements, target.dist_attr().dims_mapping());
   merge(elements, label.dist_attr().dims_mapping());
   const Sharding rows(elements.begin(), elements.end() - 1);
-  Spmd result{attribute(like, elements), attribute(like, rows), attribute(like, pair ? rows : elements),
-              attribute(like, rows)};
+  const TensorDistAttr of_target = attribute(like, pair ? rows : elements);
+  Spmd result{attribute(like, elements), attribute(like, rows), of_target,
+              attributes.weighted ? attribute(like, {elements.back()}) : of_target, attribute(like, rows)};
   if (elements.back() >= 0) result.partial_rows.set_partial_status(std::vector<int64_t>{elements.back()});
   return result;
 }
@@ -60,17 +62,18 @@ inline Spmd spmd(const DistMetaTensor& pred, const DistMetaTensor& target, const
 template <class... Values>
 struct SpmdRules {
   static SpmdInfo forward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
-                          Values... values) {
+                          const DistMetaTensor&, Values... values) {
     const Attributes attributes{values...};
-    const Spmd s = spmd(pred, target, label, attributes.kind);
-    return {{s.elements, s.target, s.target}, {attributes.reduce_rows ? s.partial_rows : s.elements}};
+    const Spmd s = spmd(pred, target, label, attributes);
+    return {{s.elements, s.target, s.target, s.class_weight}, {attributes.reduce_rows ? s.partial_rows : s.elements}};
   }
 
   static SpmdInfo backward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
-                           const DistMetaTensor&, Values... values) {
+                           const DistMetaTensor&, const DistMetaTensor&, Values... values) {
     const Attributes attributes{values...};
-    const Spmd s = spmd(pred, target, label, attributes.kind);
-    return {{s.elements, s.target, s.target, attributes.reduce_rows ? s.rows : s.elements}, {s.elements}};
+    const Spmd s = spmd(pred, target, label, attributes);
+    return {{s.elements, s.target, s.target, s.class_weight, attributes.reduce_rows ? s.rows : s.elements},
+            {s.elements}};
   }
 };
 

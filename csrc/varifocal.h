@@ -39,6 +39,13 @@ enum class TargetKind {
   kPair,    // class label[row] of the row, if it is in [0, classes), with the score target[row]; 0 elsewhere
 };
 
+// What a positive of score q and prediction p weighs; the numbers are those of the operator's attribute.
+enum class PositiveWeight {
+  kScore,      // q
+  kOne,        // 1
+  kModulated,  // |q - p|^gamma
+};
+
 // A contiguous array of `type`.
 struct Array {
   const void* data = nullptr;
@@ -48,16 +55,24 @@ struct Array {
 struct Problem {
   int64_t rows = 0;
   int64_t classes = 0;
-  Array pred;    // rows x classes
-  Array target;  // rows x classes, or rows for kPair
-  Array label;   // rows x classes for kMasked, rows integers for kPair
+  Array pred;          // rows x classes
+  Array target;        // rows x classes, or rows for kPair
+  Array label;         // rows x classes for kMasked, rows integers for kPair
+  Array class_weight;  // classes factors of the loss, of the type computed in; null: 1
   TargetKind kind = TargetKind::kDense;
   double alpha = 0.75;
   double gamma = 2.0;
-  bool iou_weighted = true;
-  bool use_sigmoid = true;   // pred holds logits
-  bool reduce_rows = false;  // the loss of a row is one number, the sum over its classes
+  double target_power = 1.0;  // the cross entropy of a positive is against q^target_power
+  PositiveWeight positive_weight = PositiveWeight::kScore;
+  bool detach_weight = false;  // the weight counts as a constant in the derivative
+  bool use_sigmoid = true;     // pred holds logits
+  bool reduce_rows = false;    // the loss of a row is one number, the sum over its classes
 };
+
+// Whether the weight and the target of an element are those of varifocal loss.
+inline bool is_varifocal(const Problem& problem) {
+  return problem.target_power == 1 && problem.positive_weight != PositiveWeight::kModulated && !problem.detach_weight;
+}
 
 // Whether the targets and masks of the elements, if there are such, are of the type of the predictions.
 inline bool has_one_dtype(const Problem& problem) {
@@ -66,9 +81,10 @@ inline bool has_one_dtype(const Problem& problem) {
           (problem.kind == TargetKind::kDense || problem.label.type == problem.pred.type));
 }
 
-// The same problem as one column, where the rows do not matter: without sums, and without one label for each of them.
+// The same problem as one column, where the rows do not matter: without sums, without one label for each of them, and
+// without weights of the classes.
 inline Problem flattened(Problem problem) {
-  if (!problem.reduce_rows && problem.kind != TargetKind::kPair) {
+  if (!problem.reduce_rows && problem.kind != TargetKind::kPair && problem.class_weight.data == nullptr) {
     problem.rows *= problem.classes;
     problem.classes = 1;
   }

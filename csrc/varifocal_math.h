@@ -1,5 +1,5 @@
-// Varifocal loss of one element and its derivative with respect to the prediction, written once for the vectors of the
-// CPU kernels and the scalars of the CUDA kernels.
+// Varifocal loss of one element, or another loss of its family, and the derivative with respect to the prediction,
+// written once for the vectors of the CPU kernels and the scalars of the CUDA kernels.
 //
 // A backend B supplies the value type V (a vector of T, or T), whose operators work element by element, kFused, whether
 // a product and a sum are rounded once, and the functions
@@ -25,6 +25,7 @@
 #endif
 #ifndef VFL_INLINE
 #define VFL_INLINE inline __attribute__((always_inline))
+#define VFL_SELDOM __attribute__((noinline))  // in one place, since few elements need it
 #endif
 
 namespace paddle_vfl {
@@ -34,7 +35,7 @@ namespace VFL_ISA {
 template <bool kLogits_, bool kSquare_>
 struct Formula {
   static constexpr bool kLogits = kLogits_;  // the predictions are logits
-  static constexpr bool kSquare = kSquare_;  // gamma is 2
+  static constexpr bool kSquare = kSquare_;  // gamma is 2, and is_varifocal
 };
 
 // What is known of elements that are computed together.
@@ -77,19 +78,27 @@ struct Coefficients {
 
   explicit Coefficients(const Problem& problem)
       : alpha(static_cast<T>(problem.alpha)),
-        slope(static_cast<T>(problem.alpha * problem.gamma)),
-        positive_q(problem.iou_weighted ? T(1) : T(0)),
-        positive_1(problem.iou_weighted ? T(0) : T(1)),
+        slope(static_cast<T>(problem.detach_weight ? 0 : problem.alpha * problem.gamma)),
+        positive_q(problem.positive_weight == PositiveWeight::kScore ? T(1) : T(0)),
+        positive_1(problem.positive_weight == PositiveWeight::kOne ? T(1) : T(0)),
+        positive_slope(static_cast<T>(problem.detach_weight ? 0 : problem.gamma)),
         smallest(std::numeric_limits<T>::min()),
         power_at_0(problem.gamma == 0 ? T(1) : T(0)),
-        power(problem.gamma - 1) {}
+        power(problem.gamma - 1),
+        has_target_power(problem.target_power != 1),
+        modulated(problem.positive_weight == PositiveWeight::kModulated),
+        target_power(problem.target_power) {}
 
   T alpha;
-  T slope;                   // alpha gamma
-  T positive_q, positive_1;  // the weight of a positive is positive_q q + positive_1
+  T slope;                   // alpha gamma, 0 where the weight is a constant
+  T positive_q, positive_1;  // the weight of a positive is positive_q q + positive_1, if it is not modulated
+  T positive_slope;          // gamma, 0 where the weight is a constant
   T smallest;                // normal number
   T power_at_0;              // 0^gamma
   Power<B> power;            // x^(gamma - 1)
+  // what follows is read where kSquare is not
+  bool has_target_power, modulated;
+  Power<B> target_power;
 };
 
 // Binary cross entropy of a prediction against q, and what its derivative needs. F is a Formula.
@@ -139,6 +148,38 @@ struct CrossEntropy {
   }
 };
 
+// q^target_power
+template <class B>
+VFL_SELDOM typename B::V raised(typename B::V q, const Coefficients<B>& c) {
+  using T = typename B::T;
+  return q > T(0) ? c.target_power(B::at_least(q, c.smallest)) : q;
+}
+
+// |d|^gamma and its derivative over gamma: |d|^(gamma-1) sign(d), which counts as 0 at d = 0. kSigned: d may be below
+// 0.
+template <class B, bool kSigned>
+struct Modulation {
+  using V = typename B::V;
+  using T = typename B::T;
+  V weight, steep;
+
+  VFL_INLINE Modulation(V d, const Coefficients<B>& c) {
+    // subnormal sizes count as the smallest normal number, which keeps m^(gamma-1) finite for gamma < 1
+    const V size = kSigned ? B::abs(d) : d;
+    const auto nonzero = size > T(0);
+    const V m = B::at_least(size, c.smallest);
+    const V power = c.power(m);
+    weight = nonzero ? m * power : V{} + c.power_at_0;
+    steep = nonzero ? power : V{};
+    if constexpr (kSigned) steep = d < T(0) ? -steep : steep;
+  }
+};
+
+template <class B>
+VFL_SELDOM Modulation<B, true> modulation_of(typename B::V d, const Coefficients<B>& c) {
+  return Modulation<B, true>(d, c);
+}
+
 // The loss of an element, or its derivative if kGrad. x prediction, q target score, y positive share, upstream the
 // derivative of the result.
 template <class B, class F, Elements kElements, bool kGrad>
@@ -151,11 +192,17 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
     if (B::all_background(F::kLogits ? V{} : x, q, kElements == Elements::kMasked ? y : V{}))
       return varifocal<B, F, Elements::kBackground, kGrad>(x, q, y, upstream, c);
   }
-  const CrossEntropy<B, F, kElements> bce(x, q);
+  V t = q;  // what the cross entropy is against
+  if constexpr (!F::kSquare && kElements != Elements::kBackground)
+    if (c.has_target_power) t = raised<B>(q, c);
+  const CrossEntropy<B, F, kElements> bce(x, t);
 
   V d = bce.p;
   if constexpr (kElements == Elements::kDense) d = bce.p - q;
-  V result;
+  V result;  // of a negative
+  V positive{};
+  if constexpr (kElements != Elements::kBackground)
+    positive = (c.positive_q * q + c.positive_1) * (kGrad ? bce.grad : bce.value);
   if constexpr (F::kSquare) {
     if constexpr (kGrad) {
       result = (c.alpha * d) * (d * bce.grad + (bce.value + bce.value) * bce.dp);
@@ -163,30 +210,25 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
       result = (c.alpha * d) * d * bce.value;
     }
   } else {
-    // weight = alpha |d|^gamma, steep = alpha gamma |d|^(gamma-1) sign(d); both 0 at d = 0 unless gamma = 0
-    // subnormal sizes count as the smallest normal number, which keeps m^(gamma-1) finite for gamma < 1
-    const V size = kElements == Elements::kDense ? B::abs(d) : d;
-    const auto nonzero = size > T(0);
-    const V m = B::at_least(size, c.smallest);
-    const V power = c.power(m);
-    const V weight = c.alpha * (nonzero ? m * power : V{} + c.power_at_0);
-    if constexpr (kGrad) {
-      V steep = nonzero ? c.slope * power : V{};
-      if constexpr (kElements == Elements::kDense) steep = d < T(0) ? -steep : steep;
-      result = weight * bce.grad + steep * bce.value * bce.dp;
-    } else {
-      result = weight * bce.value;
+    const Modulation<B, kElements == Elements::kDense> modulation(d, c);
+    const V weight = c.alpha * modulation.weight;
+    result = kGrad ? weight * bce.grad + c.slope * modulation.steep * bce.value * bce.dp : weight * bce.value;
+    if constexpr (kElements != Elements::kBackground) {
+      if (c.modulated) {
+        const Modulation<B, true> of_positive = [&] {
+          if constexpr (kElements == Elements::kDense)
+            return modulation;
+          else
+            return modulation_of<B>(bce.p - q, c);
+        }();
+        positive = kGrad ? of_positive.weight * bce.grad + c.positive_slope * of_positive.steep * bce.value * bce.dp
+                         : of_positive.weight * bce.value;
+      }
     }
   }
 
-  if constexpr (kElements != Elements::kBackground) {
-    const V positive = (c.positive_q * q + c.positive_1) * (kGrad ? bce.grad : bce.value);
-    if constexpr (kElements == Elements::kDense) {
-      result = q > T(0) ? positive : result;
-    } else {
-      result = y == T(0) ? result : result * (T(1) - y) + positive * y;
-    }
-  }
+  if constexpr (kElements == Elements::kDense) result = q > T(0) ? positive : result;
+  if constexpr (kElements == Elements::kMasked) result = y == T(0) ? result : result * (T(1) - y) + positive * y;
   return kGrad ? result * upstream : result;
 }
 

@@ -1,9 +1,9 @@
 // Paddle's side of the operator: registration, shapes and types, argument checks, choice of the backend.
 //
-//   paddle_vfl_varifocal_loss(Pred, Target, Label) -> Loss, and its gradient with respect to Pred.
+//   paddle_vfl_varifocal_loss(Pred, Target, Label, ClassWeight) -> Loss, and its gradient with respect to Pred.
 //
-// A dense target has no label: the caller gives Target once more, for Paddle's optional inputs crash in distributed
-// tensors and lose tensors without elements.
+// A dense target has no label, and the classes need have no weights: the caller gives Target once more, for Paddle's
+// optional inputs crash in distributed tensors and lose tensors without elements.
 #include <locale>
 #include <sstream>
 #include <string>
@@ -36,7 +36,7 @@ double number(const std::string& text) {
   std::istringstream stream(text);
   stream.imbue(std::locale::classic());
   double value = 0;
-  PD_CHECK(stream >> value && value >= 0, "alpha and gamma: expected a number >= 0, got '", text, "'");
+  PD_CHECK(stream >> value && value >= 0, "alpha, gamma and target_power: expected a number >= 0, got '", text, "'");
   return value;
 }
 
@@ -54,14 +54,19 @@ DType dtype_of(const Tensor& tensor, const char* name) {
 
 paddle_vfl::Array array_of(const Tensor& tensor, const char* name) { return {tensor.data(), dtype_of(tensor, name)}; }
 
+DataType loss_dtype(DataType pred) { return pred == DataType::FLOAT64 ? pred : DataType::FLOAT32; }
+
 Shape without_classes(Shape shape) {
   shape.pop_back();
   return shape;
 }
 
 // The last checks before raw pointers: the Python functions have told the user already, in friendlier words.
-Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label, const Attributes& attributes) {
+Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& class_weight,
+                   const Attributes& attributes) {
   PD_CHECK(attributes.kind >= 0 && attributes.kind <= 2, "kind: expected 0 (dense), 1 (masked) or 2 (pair)");
+  PD_CHECK(attributes.positive_weight >= 0 && attributes.positive_weight <= 2,
+           "positive_weight: expected 0 (score), 1 (one) or 2 (modulated)");
   Problem problem;
   problem.kind = static_cast<TargetKind>(attributes.kind);
   const bool pair = problem.kind == TargetKind::kPair;
@@ -84,9 +89,17 @@ Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label
            pair ? "label: expected int32 or int64" : "label: expected floating point");
   problem.alpha = number(attributes.alpha);
   problem.gamma = number(attributes.gamma);
-  problem.iou_weighted = attributes.iou_weighted;
+  problem.target_power = number(attributes.target_power);
+  problem.positive_weight = static_cast<paddle_vfl::PositiveWeight>(attributes.positive_weight);
+  problem.detach_weight = attributes.detach_weight;
   problem.use_sigmoid = attributes.use_sigmoid;
   problem.reduce_rows = attributes.reduce_rows;
+  if (attributes.weighted) {
+    PD_CHECK(class_weight.shape() == Shape{problem.classes} && class_weight.place() == pred.place() &&
+                 class_weight.dtype() == loss_dtype(pred.dtype()),
+             "class_weight: expected one number a class, of the dtype of the loss, on the device of pred");
+    problem.class_weight = array_of(class_weight, "class_weight");
+  }
   return problem;
 }
 
@@ -99,8 +112,6 @@ void check_device(const Tensor& pred) {
            "(python -m paddle_vfl info)");
 #endif
 }
-
-DataType loss_dtype(DataType pred) { return pred == DataType::FLOAT64 ? pred : DataType::FLOAT32; }
 
 void run_forward(const Problem& problem, const Tensor& pred, Tensor& loss) {
 #ifdef VFL_CUDA
@@ -121,10 +132,10 @@ void run_backward(const Problem& problem, const Tensor& pred, const Tensor& grad
   paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
 }
 
-std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label,
+std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& class_weight,
                             const Attributes& attributes) {
   check_device(pred);
-  const Problem problem = problem_of(pred, target, label, attributes);
+  const Problem problem = problem_of(pred, target, label, class_weight, attributes);
   const Shape shape = problem.reduce_rows ? without_classes(pred.shape()) : pred.shape();
   // a row without classes has the loss 0
   Tensor loss = problem.classes == 0 ? paddle::full(shape, 0, loss_dtype(pred.dtype()), pred.place())
@@ -141,10 +152,10 @@ Tensor empty_gradient(const Tensor& pred) {
                            paddle_vfl::release_buffer);
 }
 
-std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& grad_loss,
-                             const Attributes& attributes) {
+std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& class_weight,
+                             const Tensor& grad_loss, const Attributes& attributes) {
   check_device(pred);
-  const Problem problem = problem_of(pred, target, label, attributes);
+  const Problem problem = problem_of(pred, target, label, class_weight, attributes);
   PD_CHECK(grad_loss.place() == pred.place(), "pred and grad_loss are on different devices");
   PD_CHECK(grad_loss.shape() == (problem.reduce_rows ? without_classes(pred.shape()) : pred.shape()),
            "the shape of the loss gradient does not fit that of pred");
@@ -156,13 +167,14 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Ten
 // As Paddle wants them: with the values of the attributes one by one.
 template <class... Values>
 struct Functions {
-  static std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, Values... values) {
-    return ::forward(pred, target, label, {values...});
+  static std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label,
+                                     const Tensor& class_weight, Values... values) {
+    return ::forward(pred, target, label, class_weight, {values...});
   }
 
   static std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label,
-                                      const Tensor& grad_loss, Values... values) {
-    return ::backward(pred, target, label, grad_loss, {values...});
+                                      const Tensor& class_weight, const Tensor& grad_loss, Values... values) {
+    return ::backward(pred, target, label, class_weight, grad_loss, {values...});
   }
 
   // Without this Paddle would leave second derivatives out without a word.
@@ -170,19 +182,21 @@ struct Functions {
     PD_THROW("the fused varifocal loss has no second derivative: use paddle_vfl.reference.varifocal_loss for it");
   }
 
-  static std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const Shape&, Values... values) {
+  static std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const Shape&, const Shape&, Values... values) {
     return {Attributes{values...}.reduce_rows && !pred.empty() ? without_classes(pred) : pred};
   }
 };
 
-std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const DataType&) { return {loss_dtype(pred)}; }
+std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const DataType&, const DataType&) {
+  return {loss_dtype(pred)};
+}
 
 }  // namespace
 
 using Operator = paddle_vfl::WithAttributes<Functions>;
 
 PD_BUILD_OP(paddle_vfl_varifocal_loss)
-    .Inputs({"Pred", "Target", "Label"})
+    .Inputs({"Pred", "Target", "Label", "ClassWeight"})
     .Outputs({"Loss"})
     .Attrs(paddle_vfl::attribute_texts())
     .SetKernelFn(PD_KERNEL(Operator::forward))
@@ -190,7 +204,7 @@ PD_BUILD_OP(paddle_vfl_varifocal_loss)
     .SetInferDtypeFn(PD_INFER_DTYPE(infer_dtype)) VFL_SPMD_RULE(forward);
 
 PD_BUILD_GRAD_OP(paddle_vfl_varifocal_loss)
-    .Inputs({"Pred", "Target", "Label", paddle::Grad("Loss")})
+    .Inputs({"Pred", "Target", "Label", "ClassWeight", paddle::Grad("Loss")})
     .Outputs({paddle::Grad("Pred")})
     .Attrs(paddle_vfl::attribute_texts())
     .SetKernelFn(PD_KERNEL(Operator::backward)) VFL_SPMD_RULE(backward);

@@ -10,7 +10,7 @@ import zlib  # noqa: F401  before Paddle: on Paddle 2.6.2, a zlib loaded later (
 from ._version import __version__ as __version__
 
 _HOMES = {
-    "losses": ("VarifocalLoss", "varifocal_loss"),
+    "losses": ("MatchabilityAwareLoss", "QualityFocalLoss", "VarifocalLoss", "varifocal_loss"),
     "ppdet_plugin": ("disable", "enable", "status"),
     "runtime": ("build_info", "get_num_threads", "set_num_threads"),
 }

@@ -64,23 +64,47 @@ else:  # Paddle 2.6
     _run = paddle.base.core.eager._run_custom_op
 
 
-KINDS = ("dense", "masked", "pair")  # TargetKind in csrc/varifocal.h
+# TargetKind and PositiveWeight in csrc/varifocal.h
+KINDS = ("dense", "masked", "pair")
+POSITIVE_WEIGHTS = ("score", "one", "modulated")
 
 
-def varifocal(pred, target, label, *, iou_weighted, use_sigmoid, reduce_rows, kind, alpha, gamma):
+def varifocal(
+    pred,
+    target,
+    label,
+    class_weight,
+    *,
+    use_sigmoid,
+    reduce_rows,
+    detach_weight,
+    kind,
+    positive_weight,
+    alpha,
+    gamma,
+    target_power,
+):
     """One call of the operator; the arguments are those of csrc/varifocal_op.cc, checked by the caller."""
-    label = target if label is None else label
+    inputs = {
+        "Pred": pred,
+        "Target": target,
+        "Label": target if label is None else label,
+        "ClassWeight": target if class_weight is None else class_weight,
+    }
     attrs = {
-        "iou_weighted": bool(iou_weighted),
         "use_sigmoid": bool(use_sigmoid),
         "reduce_rows": bool(reduce_rows),
+        "detach_weight": bool(detach_weight),
+        "weighted": class_weight is not None,
         "kind": KINDS.index(kind),
+        "positive_weight": POSITIVE_WEIGHTS.index(positive_weight),
         "alpha": repr(float(alpha)),
         "gamma": repr(float(gamma)),
+        "target_power": repr(float(target_power)),
     }
     if _eager_or_pir():
-        return _run(_OP, pred, target, label, *attrs.values())[0]
-    return _append(pred, target, label, attrs)
+        return _run(_OP, *inputs.values(), *attrs.values())[0]
+    return _append(inputs, attrs)
 
 
 def _eager_or_pir():
@@ -89,13 +113,12 @@ def _eager_or_pir():
     return paddle.in_dynamic_mode()
 
 
-def _append(pred, target, label, attrs):
+def _append(inputs, attrs):
     """Add the operator to a static program of the old sort."""
     from paddle.base.layer_helper import LayerHelper
 
     helper = LayerHelper(_OP)
-    loss = helper.create_variable_for_type_inference(dtype="float64" if "64" in str(pred.dtype) else "float32")
-    helper.append_op(
-        type=_OP, inputs={"Pred": pred, "Target": target, "Label": label}, outputs={"Loss": loss}, attrs=attrs
-    )
+    dtype = "float64" if "64" in str(inputs["Pred"].dtype) else "float32"
+    loss = helper.create_variable_for_type_inference(dtype=dtype)
+    helper.append_op(type=_OP, inputs=inputs, outputs={"Loss": loss}, attrs=attrs)
     return loss

@@ -12,7 +12,7 @@ import paddle
 from paddle_vfl import varifocal_loss
 from paddle_vfl._ops import extension
 from paddle_vfl.testing import oracle
-from paddle_vfl.testing.random_calls import DTYPES, EMPTY, KINDS, LAYOUTS, REDUCTIONS, Call
+from paddle_vfl.testing.random_calls import DTYPES, EMPTY, KINDS, LAYOUTS, POSITIVE_WEIGHTS, REDUCTIONS, Call
 
 settings.register_profile("vfl", derandomize=True, deadline=None, max_examples=150)
 settings.load_profile("vfl")
@@ -30,7 +30,10 @@ CALLS = st.builds(
     reduction=st.sampled_from(REDUCTIONS),
     alpha=st.floats(0, 2),
     gamma=st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 2.7, 4.0]),
-    iou_weighted=st.booleans(),
+    positive_weight=st.sampled_from(POSITIVE_WEIGHTS),
+    target_power=st.sampled_from([1.0, 1.0, 0.5, 1.5, 2.3]),
+    detach_weight=st.booleans(),
+    weighted=st.booleans(),
     use_sigmoid=st.booleans(),
     extreme=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
@@ -127,6 +130,7 @@ def test_gradient_is_the_slope_of_the_loss(call):
         layout="whole",
         reduction="none",
         extreme=False,
+        detach_weight=False,  # which leaves a part of the slope out
         gamma=max(call.gamma, 1.5),
     )
     x, q, y = call.arrays()

@@ -51,14 +51,19 @@ def sharded(tmp_path_factory):
 @pytest.mark.parametrize("reduction", ["none", "row", "sum", "mean"])
 @pytest.mark.parametrize("sharding", ["replicated", "rows", "classes"])
 @pytest.mark.parametrize("kind", ["dense", "masked", "pair"])
-def test_equals_one_process(sharded, kind, sharding, reduction):
+@pytest.mark.parametrize("class_weight", [None, [0.0, 1.0, 0.5, 2.0, 3.0, 11.0]], ids=["", "weighted"])
+def test_equals_one_process(sharded, kind, sharding, reduction, class_weight):
     x, q, y, label, score = (paddle.to_tensor(array) for array in inputs())
     x.stop_gradient = False
     loss = varifocal_loss(
-        x, (label, score) if kind == "pair" else q, y if kind == "masked" else None, reduction=reduction
+        x,
+        (label, score) if kind == "pair" else q,
+        y if kind == "masked" else None,
+        reduction=reduction,
+        class_weight=class_weight,
     )
     (loss * loss).sum().backward()
-    key = f"{kind} {sharding} {reduction}"
+    key = f"{kind} {sharding} {reduction}{'' if class_weight is None else ' weighted'}"
     np.testing.assert_allclose(sharded[f"{key} loss"], loss.numpy(), rtol=1e-6)
     np.testing.assert_allclose(sharded[f"{key} grad"], x.grad.numpy(), rtol=1e-5, atol=1e-6)
 
@@ -70,6 +75,7 @@ def test_equals_one_process(sharded, kind, sharding, reduction):
         ("dense", "rows", "row", "Shard(dim=0)", "Shard(dim=0)"),
         ("masked", "classes", "none", "Shard(dim=1)", "Shard(dim=1)"),
         ("masked", "classes", "row", "Partial(reduce_type=SUM)", "Shard(dim=1)"),
+        ("masked", "classes", "row weighted", "Partial(reduce_type=SUM)", "Shard(dim=1)"),
         ("pair", "rows", "row", "Shard(dim=0)", "Shard(dim=0)"),
         ("pair", "classes", "row", "Replicate()", "Replicate()"),  # the labels count all classes
     ],

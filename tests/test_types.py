@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import paddle_vfl
+from paddle_vfl import losses
 
 
 def parameters(node):
@@ -34,8 +35,9 @@ def test_the_stub_is_complete_and_right():
             declared.add(node.name)
             assert parameters(node) == real_parameters(getattr(paddle_vfl, node.name)), node.name
         elif isinstance(node, ast.ClassDef):
-            declared.add(node.name)
-            cls = getattr(paddle_vfl, node.name)
+            base = node.name.startswith("_")  # of public classes, and not public itself
+            cls = getattr(losses if base else paddle_vfl, node.name.lstrip("_"))
+            declared.update([] if base else [node.name])
             for method in (part for part in node.body if isinstance(part, ast.FunctionDef)):
                 assert parameters(method) == real_parameters(getattr(cls, method.name)), method.name
     assert declared == set(paddle_vfl.__all__)

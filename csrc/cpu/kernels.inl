@@ -93,6 +93,7 @@ class Pass {
       : problem_(problem),
         grad_loss_(grad_loss),
         out_(static_cast<Out*>(out)),
+        class_weight_(static_cast<const T*>(problem.class_weight.data)),
         coefficients_(problem),
         compute_(dispatch_kind_and_formula(
             problem,
@@ -101,6 +102,8 @@ class Pass {
             })),
         compute_positives_(dispatch_formula(
             problem, [](auto formula) { return &compute_tile<T, T, T, decltype(formula), Elements::kDense, kGrad>; })) {
+    if (class_weight_ != nullptr && problem.classes <= kTile)  // all tiles begin with the first class
+      for (int i = 0; i < kTile; ++i) weight_[i] = class_weight_[i % problem.classes];
   }
 
   void run(int64_t begin, int64_t end) {
@@ -143,6 +146,14 @@ class Pass {
     if constexpr (!kGrad) out = sums() ? loss_ : out;
     compute_(n, x, q, y, upstream, coefficients_, out);
     if (problem_.kind == TargetKind::kPair) compute_positives(tile, x, upstream, out);
+    if constexpr (!kGrad)
+      if (class_weight_ != nullptr) weigh(tile, n, out, out);
+  }
+
+  // out[0, n) = in[0, n) times the weights of the classes.
+  void weigh(const Tile& tile, int n, const T* in, T* out) const {
+    const T* const weight = problem_.classes <= kTile ? weight_ : class_weight_ + tile.column;
+    for (int i = 0; i < n; ++i) out[i] = in[i] * weight[i];
   }
 
   // Where the elements lie as Q: in place, or converted into the buffer.
@@ -168,8 +179,15 @@ class Pass {
     if (uniform_) std::fill_n(upstream_, kTile, row_grad[begin]);
   }
 
-  // The gradient of the loss for each element of the tile.
+  // The gradient of the loss for each element of the tile, with the weights of the classes.
   const T* upstream_of(const Tile& tile, int64_t offset, int n) {
+    const T* const upstream = unweighted_upstream_of(tile, offset, n);
+    if (class_weight_ == nullptr) return upstream;
+    weigh(tile, n, upstream, weighted_);
+    return weighted_;
+  }
+
+  const T* unweighted_upstream_of(const Tile& tile, int64_t offset, int n) {
     if (!problem_.reduce_rows) return as_computed(grad_loss_, offset, n, upstream_);
     if (uniform_) return upstream_;
     const T* row_grad = as_computed(grad_loss_, tile.row, tile.rows, row_grad_);
@@ -198,11 +216,13 @@ class Pass {
   const Problem& problem_;
   const Array grad_loss_;
   Out* const out_;
+  const T* const class_weight_;  // or null
   const Coefficients<Simd<T>> coefficients_;
   const TileFunction<T, P, Q> compute_;
   const TileFunction<T, T, T> compute_positives_;
   bool uniform_ = false;  // upstream_ is that of every tile
   alignas(64) T q_[kTile], y_[kTile], upstream_[kTile], row_grad_[kTile], loss_[kTile];
+  T weight_[kTile], weighted_[kTile];  // the weights of the classes of a tile, and upstream_ times them
   T gathered_x_[kTile], gathered_q_[kTile], gathered_upstream_[kTile], gathered_out_[kTile];
   int place_[kTile];
 };

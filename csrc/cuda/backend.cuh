@@ -4,6 +4,7 @@
 
 #define VFL_ISA         cuda
 #define VFL_INLINE      __device__ __forceinline__
+#define VFL_SELDOM      VFL_INLINE
 #define VFL_HOST_DEVICE __host__ __device__ __forceinline__
 
 #include <cstdint>

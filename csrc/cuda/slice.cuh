@@ -34,8 +34,9 @@ struct Slice {
   uint32_t rows, elements;
   Divisor classes;
   const void* pred = nullptr;
-  Array target = {}, label = {};   // as in Problem
-  const void* upstream = nullptr;  // the derivative of the result for each row, or for each element
+  Array target = {}, label = {};       // as in Problem
+  const void* class_weight = nullptr;  // as in Problem
+  const void* upstream = nullptr;      // the derivative of the result for each row, or for each element
   bool upstream_by_row = false;
   bool aligned = false;  // every array of elements lies on a multiple of 16 bytes
   void* out = nullptr;
@@ -70,6 +71,7 @@ void for_each_slice(const Problem& problem, const void* upstream, void* out, con
     slice.pred = advanced(problem.pred, offset).data;
     slice.target = advanced(problem.target, pair ? row : offset);
     slice.label = advanced(problem.label, pair ? row : offset);
+    slice.class_weight = problem.class_weight.data;
     slice.upstream_by_row = problem.reduce_rows;
     slice.upstream = advanced({upstream, computed}, slice.upstream_by_row ? row : offset).data;
     slice.out = static_cast<char*>(out) + static_cast<size_t>(sums ? row : offset) * out_size;

@@ -74,6 +74,7 @@ class Vector {
     } else {
       compute_as<Traits::kElements>(c, result);
     }
+    if (s.class_weight != nullptr) weigh(s, result);
     return result;
   }
 
@@ -134,6 +135,15 @@ class Vector {
         column = 0;
         value = static_cast<const T*>(s.upstream)[++row];
       }
+    }
+  }
+
+  VFL_INLINE void weigh(const Slice& s, Pack<T, W>& result) const {
+    uint32_t column = first - s.classes.divide(first) * s.classes.divisor;
+#pragma unroll
+    for (int j = 0; j < W; ++j) {
+      result.items[j] *= static_cast<const T*>(s.class_weight)[column];
+      if (++column == s.classes.divisor) column = 0;
     }
   }
 

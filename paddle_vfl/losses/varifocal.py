@@ -1,4 +1,4 @@
-"""Varifocal loss: the function and the layer.
+"""Varifocal loss: the function.
 
 Source: "VarifocalNet: An IoU-aware Dense Object Detector" (arXiv 2008.13367), and
 ``ppdet.modeling.losses.varifocal_loss`` of PaddleDetection, whose results these match.
@@ -8,11 +8,10 @@ import math
 import numbers
 
 import paddle
-from paddle import nn
 
 from .. import _ops, reference
 
-__all__ = ["varifocal_loss", "VarifocalLoss"]
+__all__ = ["check_class_weight", "check_factor", "positive_weight_of", "varifocal_loss"]
 
 REDUCTIONS = ("none", "row", "sum", "mean")
 _FLOATS = ("float32", "float64", "float16", "bfloat16")
@@ -21,7 +20,19 @@ _HAS_GPUS = paddle.is_compiled_with_cuda()
 
 
 def varifocal_loss(
-    pred, target, label=None, *, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduction="none"
+    pred,
+    target,
+    label=None,
+    *,
+    alpha=0.75,
+    gamma=2.0,
+    iou_weighted=True,
+    use_sigmoid=True,
+    reduction="none",
+    target_power=1.0,
+    positive_weight="score",
+    detach_weight=False,
+    class_weight=None,
 ):
     r"""Varifocal loss (`arXiv 2008.13367 <https://arxiv.org/abs/2008.13367>`_) in one fused operator.
 
@@ -30,7 +41,9 @@ def varifocal_loss(
     .. math:: w \cdot BCE(p, q), \qquad
        w = q \text{ where positive (1 if not iou\_weighted)}, \quad w = \alpha |p - q|^\gamma \text{ where negative}.
 
-    The weight takes part in the gradient. Nothing but the inputs is kept for the backward pass.
+    The weight takes part in the gradient. Nothing but the inputs is kept for the backward pass. The last four arguments
+    make the other losses of the family of it: quality focal loss (arXiv 2006.04388), matchability-aware loss (arXiv
+    2412.04234).
 
     Args:
         pred (Tensor): predictions, shape (..., C), float32, float64, float16 or bfloat16: logits, or probabilities in
@@ -43,10 +56,15 @@ def varifocal_loss(
             element is positive where ``target > 0``. Any floating-point dtype, integers or bool.
         alpha (float): weight of the negatives, at least 0.
         gamma (float): focusing power of the negatives, at least 0. At p = q its derivative counts as 0 for any gamma.
-        iou_weighted (bool): weight positives by q.
+        iou_weighted (bool): weight positives by q; False is another way to say ``positive_weight="one"``.
         use_sigmoid (bool): ``pred`` holds logits.
         reduction (str): "none", shape of ``pred``; "row", the sum over the classes, shape (...); "sum"; "mean", over
             all elements.
+        target_power (float): the cross entropy of a positive is against ``q**target_power``, at least 0.
+        positive_weight (str): what a positive weighs: "score", q; "one", 1; "modulated", ``|q - p|**gamma``.
+        detach_weight (bool): take the weight for a constant in the gradient.
+        class_weight (Sequence[float] | Tensor, optional): factors of the loss of each class, shape (C,), finite, at
+            least 0. The values of a tensor on a GPU are not checked, which would make the GPU wait.
 
     Returns:
         Tensor: the loss, float64 for float64 predictions, else float32. Its gradient has the dtype of ``pred``. Sums
@@ -55,19 +73,23 @@ def varifocal_loss(
 
     Raises:
         TypeError: an argument has the wrong type or dtype.
-        ValueError: shapes do not fit, ``alpha`` or ``gamma`` is negative, or ``reduction`` is unknown.
+        ValueError: shapes do not fit, a number is negative, or ``reduction`` or ``positive_weight`` is unknown.
     """
     pair = isinstance(target, (tuple, list))
     if pair:
         label, target = _check_pair(pred, target, label)
     else:
         _check_dense(pred, target, label)
-    _check_factor("alpha", alpha)
-    _check_factor("gamma", gamma)
+    check_factor("alpha", alpha)
+    check_factor("gamma", gamma)
+    check_factor("target_power", target_power)
+    positive_weight = positive_weight_of(iou_weighted, positive_weight)
+    if class_weight is not None:
+        class_weight = _class_weight_tensor(class_weight, pred)
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, REDUCTIONS))}")
 
-    if _wants_gradient(target) or (label is not None and _wants_gradient(label)):
+    if any(tensor is not None and _wants_gradient(tensor) for tensor in (target, label, class_weight)):
         # the operator takes targets for constants, as PaddleDetection does
         return reference.varifocal_loss(
             pred,
@@ -75,9 +97,12 @@ def varifocal_loss(
             None if pair else label,
             alpha=alpha,
             gamma=gamma,
-            iou_weighted=iou_weighted,
             use_sigmoid=use_sigmoid,
             reduction=reduction,
+            target_power=target_power,
+            positive_weight=positive_weight,
+            detach_weight=detach_weight,
+            class_weight=class_weight,
         )
 
     if label is not None and not pair and _dtype(label) not in _FLOATS:
@@ -89,101 +114,21 @@ def varifocal_loss(
         pred,
         target,
         label,
-        iou_weighted=iou_weighted,
+        class_weight,
         use_sigmoid=use_sigmoid,
         reduce_rows=rows,
+        detach_weight=detach_weight,
         kind="pair" if pair else "dense" if label is None else "masked",
+        positive_weight=positive_weight,
         alpha=alpha,
         gamma=gamma,
+        target_power=target_power,
     )
     if reduction == "sum":
         return loss.sum()
     if reduction == "mean":
         return loss.mean() / classes if rows else loss.mean()
     return loss
-
-
-class VarifocalLoss(nn.Layer):
-    """Varifocal loss with the arguments and results of ``ppdet.modeling.losses.VarifocalLoss``.
-
-    ``paddle_vfl.enable()`` puts it where that class is, so that YAML configs select it by the name
-    ``VarifocalLoss``.
-
-    Args:
-        use_sigmoid (bool): predictions are logits; otherwise probabilities.
-        alpha (float): weight of the negatives, at least 0.
-        gamma (float): focusing power of the negatives, at least 0.
-        iou_weighted (bool): weight positives by their target score.
-        reduction (str): "none", "mean" or "sum".
-        loss_weight (float): factor of the result.
-
-    Raises:
-        TypeError, ValueError: as :func:`paddle_vfl.varifocal_loss`.
-    """
-
-    def __init__(self, use_sigmoid=True, alpha=0.75, gamma=2.0, iou_weighted=True, reduction="mean", loss_weight=1.0):
-        super().__init__()
-        _check_factor("alpha", alpha)
-        _check_factor("gamma", gamma)
-        if reduction not in ("none", "mean", "sum"):
-            raise ValueError(f"reduction is {reduction!r}, expected 'none', 'mean' or 'sum'")
-        self.use_sigmoid = use_sigmoid
-        self.alpha = alpha
-        self.gamma = gamma
-        self.iou_weighted = iou_weighted
-        self.reduction = reduction
-        self.loss_weight = loss_weight
-
-    def forward(self, pred, target, weight=None, avg_factor=None):
-        """The reduced loss.
-
-        Args:
-            pred (Tensor): shape (N, C), floating point.
-            target (Tensor | tuple[Tensor, Tensor]): scores of shape (N, C), or class labels and scores of shape (N,),
-                see :func:`paddle_vfl.varifocal_loss`.
-            weight (Tensor, optional): multiplies the loss before it is reduced; broadcast against it.
-            avg_factor (float | Tensor, optional): with ``reduction="mean"``, what the sum is divided by instead of the
-                number of elements; ignored with "none".
-
-        Returns:
-            Tensor: a scalar, or for ``reduction="none"`` the loss of shape (N, C) for logits and (N,) for probabilities
-            and for ``(label, score)`` targets.
-
-        Raises:
-            ValueError: ``avg_factor`` with ``reduction="sum"``, and as :func:`paddle_vfl.varifocal_loss`.
-        """
-        return _layer_loss(self, pred, target, weight, avg_factor)
-
-
-def _layer_loss(layer, pred, target, weight, avg_factor):
-    # not in the method: to_static rewrites the methods of any layer
-    if avg_factor is not None and layer.reduction == "sum":
-        raise ValueError('avg_factor can not be used with reduction="sum"')
-    pair = isinstance(target, (tuple, list))
-    # PaddleDetection sums over axis 1 for probabilities, and QualityFocalLoss, whose targets are pairs, always
-    rows = pair or (not layer.use_sigmoid and len(pred.shape) == 2)
-    classes = pred.shape[-1]
-    sum_classes_first = rows or (layer.use_sigmoid and layer.reduction != "none" and weight is None and classes > 0)
-    loss = varifocal_loss(
-        pred,
-        target,
-        alpha=layer.alpha,
-        gamma=layer.gamma,
-        iou_weighted=layer.iou_weighted,
-        use_sigmoid=layer.use_sigmoid,
-        reduction="row" if sum_classes_first else "none",
-    )
-    if not layer.use_sigmoid and not rows:
-        loss = loss.sum(axis=1)
-    if weight is not None:
-        loss = loss * weight
-    if layer.reduction == "sum":
-        loss = loss.sum()
-    elif layer.reduction == "mean" and avg_factor is not None:
-        loss = loss.sum() / avg_factor
-    elif layer.reduction == "mean":
-        loss = loss.mean() / (1 if rows or not sum_classes_first else classes)
-    return loss if layer.loss_weight == 1 else layer.loss_weight * loss
 
 
 def _dtype(tensor):
@@ -247,11 +192,78 @@ def _check_device(name, tensor, pred):
         raise ValueError(f"{name} is on {tensor.place}, expected {pred.place}, where pred is")
 
 
-def _check_factor(name, value):
+def check_factor(name, value):
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}, a {type(value).__name__}, expected a number")
     if not (value >= 0 and math.isfinite(value)):
         raise ValueError(f"{name} is {value}, expected a finite number, at least 0")
+
+
+def positive_weight_of(iou_weighted, positive_weight):
+    """The positive_weight that both options mean.
+
+    Raises:
+        ValueError: it is unknown, or they contradict each other.
+    """
+    if positive_weight not in _ops.POSITIVE_WEIGHTS:
+        expected = ", ".join(map(repr, _ops.POSITIVE_WEIGHTS))
+        raise ValueError(f"positive_weight is {positive_weight!r}, expected one of {expected}")
+    if iou_weighted:
+        return positive_weight
+    if positive_weight == "modulated":
+        raise ValueError("iou_weighted is False, which means positive_weight='one', and positive_weight is 'modulated'")
+    return "one"
+
+
+def check_class_weight(values):
+    """The numbers of a class_weight as a tuple of floats.
+
+    Raises:
+        TypeError: it is no sequence of numbers.
+        ValueError: one of them is negative, infinite or NaN.
+    """
+    if isinstance(values, (str, dict)) or not hasattr(values, "__iter__"):
+        raise TypeError(f"class_weight is {values!r}, a {type(values).__name__}, expected a list of numbers")
+    values = tuple(values)
+    for index, value in enumerate(values):
+        check_factor(f"class_weight[{index}]", value)
+    return tuple(map(float, values))
+
+
+def _class_weight_tensor(given, pred):
+    """The class_weight of a call as a tensor of the dtype that the loss is computed in."""
+    dtype, classes = "float64" if _dtype(pred) == "float64" else "float32", pred.shape[-1]
+    tensor = given if hasattr(given, "stop_gradient") else None
+    if tensor is not None:
+        _check_tensor("class_weight", tensor, _FLOATS)
+        if len(tensor.shape) != 1:
+            raise ValueError(f"class_weight has shape {list(tensor.shape)}, expected [{classes}], a number a class")
+        _check_device("class_weight", tensor, pred)
+        if _is_here(tensor):
+            check_class_weight(tensor.astype("float64").numpy())
+        count = tensor.shape[0]
+    else:
+        given = check_class_weight(given)
+        count = len(given)
+    if count != classes and min(count, classes) >= 0:
+        raise ValueError(f"class_weight has {count} numbers, and pred has {classes} classes: expected one for each")
+    if tensor is not None:
+        return tensor if _dtype(tensor) == dtype else tensor.cast(dtype)
+    if not paddle.in_dynamic_mode():
+        return paddle.to_tensor(given, dtype=dtype)
+    key = given, dtype, str(pred.place)
+    if key not in _constants:
+        _constants[key] = paddle.to_tensor(given, dtype=dtype, place=pred.place)
+    return _constants[key]
+
+
+# tensors of the class_weights that calls gave as numbers: a training has one
+_constants: dict = {}
+
+
+def _is_here(tensor):
+    """Whether the values can be read without waiting for a GPU or for other processes."""
+    return paddle.in_dynamic_mode() and tensor.place.is_cpu_place() and not getattr(tensor, "is_dist", bool)()
 
 
 def _wants_gradient(tensor):

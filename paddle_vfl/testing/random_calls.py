@@ -11,10 +11,11 @@ import paddle
 from . import oracle
 from .dtypes import rounded
 
-__all__ = ["DTYPES", "EMPTY", "KINDS", "LAYOUTS", "REDUCTIONS", "Call"]
+__all__ = ["DTYPES", "EMPTY", "KINDS", "LAYOUTS", "POSITIVE_WEIGHTS", "REDUCTIONS", "Call"]
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 KINDS = ("dense", "masked", "pair")
+POSITIVE_WEIGHTS = ("score", "one", "modulated")
 LAYOUTS = ("whole", "slice", "transpose", "step")
 EMPTY = paddle.__version__ >= "3.1"  # Paddle up to 3.0 refuses an empty output of an operator
 REDUCTIONS = ("none", "row", "sum", "mean")
@@ -27,7 +28,7 @@ class Call:
     """A call of :func:`paddle_vfl.varifocal_loss` and, with ``check``, what it must give.
 
     ``kind`` is that of the targets; ``layout`` how the tensors lie in memory; ``extreme`` strews in what is very large
-    or very small; for pairs ``target_dtype`` is that of the scores.
+    or very small; for pairs ``target_dtype`` is that of the scores; ``weighted``: the classes have weights.
     """
 
     shape: tuple
@@ -38,14 +39,28 @@ class Call:
     reduction: str = "none"
     alpha: float = 0.75
     gamma: float = 2.0
-    iou_weighted: bool = True
+    positive_weight: str = "score"
+    target_power: float = 1.0
+    detach_weight: bool = False
+    weighted: bool = False
     use_sigmoid: bool = True
     extreme: bool = False
     seed: int = 0
 
+    def __post_init__(self):
+        if self.positive_weight == "modulated":
+            # with less the slope of |q - p|^gamma changes fast at p = q, where rounding tells what it is
+            self.gamma = max(self.gamma, 2.0)
+
     @property
     def options(self):
-        return dict(alpha=self.alpha, gamma=self.gamma, iou_weighted=self.iou_weighted, use_sigmoid=self.use_sigmoid)
+        names = ("alpha", "gamma", "positive_weight", "target_power", "detach_weight", "use_sigmoid")
+        # 0, 1 and others; exact in float32
+        weight = np.random.default_rng(self.seed + 1).integers(0, 40, self.shape[-1]) / 8
+        return {
+            **{name: getattr(self, name) for name in names},
+            "class_weight": weight.tolist() if self.weighted else None,
+        }
 
     def arrays(self):
         """float64 (pred, target, label) as their dtypes hold them; for pairs scores and class ids of the rows."""
@@ -105,6 +120,9 @@ class Call:
         ):
             tolerance = TOLERANCE[dtype]
             size = np.abs(expected).max() if expected.size else 0
+            if name == "loss" and self.target_power != 1:
+                # the rounding of q**target_power, times the logit and the weight of the class
+                size += 5 * np.abs(self.arrays()[0]).max(initial=0)
             lowest = {"float16": 6e-8, "bfloat16": 1e-38}.get(dtype, 1e-38)  # what rounds to 0
             np.testing.assert_allclose(
                 got, expected, rtol=4 * tolerance, atol=tolerance * size + lowest, err_msg=f"{name} of {self}"

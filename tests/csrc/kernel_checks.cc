@@ -128,6 +128,15 @@ void check_bounds(const Call& c, bool at_end, std::minstd_rand& random) {
   problem.target = {target.data(), c.target};
   problem.label = {label.data(), label_type};
   problem.kind = c.kind;
+  // the options of the other losses of the family with one of the gammas
+  Guarded weight(static_cast<size_t>(c.classes) * size_of(computed), at_end);
+  for (size_t i = 0; i < static_cast<size_t>(c.classes); ++i)
+    store(weight.data() + i * size_of(computed), computed, 0.5 + (i % 3));
+  if (c.gamma != 2) {
+    problem.class_weight = {weight.data(), computed};
+    problem.target_power = c.gamma;
+    problem.positive_weight = PositiveWeight::kModulated;
+  }
   problem.gamma = c.gamma;
   problem.use_sigmoid = c.use_sigmoid;
   problem.reduce_rows = c.reduce_rows;

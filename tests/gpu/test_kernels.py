@@ -51,9 +51,9 @@ def summed(expected, upstream):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("masked", [False, True], ids=["dense", "masked"])
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.5, 2.0, 3.7])
-@pytest.mark.parametrize("use_sigmoid, iou_weighted", list(itertools.product([True, False], [True, False])))
-def test_elements(kernels, rng, use_sigmoid, iou_weighted, gamma, masked, dtype):
-    options = dict(use_sigmoid=use_sigmoid, iou_weighted=iou_weighted, gamma=gamma, alpha=0.3)
+@pytest.mark.parametrize("use_sigmoid, positive_weight", list(itertools.product([True, False], ["score", "one"])))
+def test_elements(kernels, rng, use_sigmoid, positive_weight, gamma, masked, dtype):
+    options = dict(use_sigmoid=use_sigmoid, positive_weight=positive_weight, gamma=gamma, alpha=0.3)
     x, q, y = make(rng, (61, 11), use_sigmoid, dtype)
     y = y if masked else None
     upstream = rng.normal(size=x.shape).astype(np.float32)

@@ -24,13 +24,13 @@ const char* guarded(Call call) {
 extern "C" {
 
 // A paddle_vfl::Problem. Types: 0 float32, 1 float64, 2 float16, 3 bfloat16, 4 int32, 5 int64. kind: 0 dense, 1 masked,
-// 2 pair; a dense problem has no label.
+// 2 pair; a dense problem has no label. positive_weight: 0 score, 1 one, 2 modulated. class_weight may be null.
 struct VflProblem {
   int64_t rows, classes;
-  const void *pred, *target, *label;
+  const void *pred, *target, *label, *class_weight;
   int32_t pred_type, target_type, label_type, kind;
-  double alpha, gamma;
-  int32_t iou_weighted, use_sigmoid, reduce_rows;
+  double alpha, gamma, target_power;
+  int32_t positive_weight, detach_weight, use_sigmoid, reduce_rows;
 };
 
 static paddle_vfl::Problem problem_of(const VflProblem& given) {
@@ -40,10 +40,13 @@ static paddle_vfl::Problem problem_of(const VflProblem& given) {
   problem.pred = {given.pred, static_cast<paddle_vfl::DType>(given.pred_type)};
   problem.target = {given.target, static_cast<paddle_vfl::DType>(given.target_type)};
   problem.label = {given.label, static_cast<paddle_vfl::DType>(given.label_type)};
+  problem.class_weight = {given.class_weight, paddle_vfl::computed_in(problem.pred.type)};
   problem.kind = static_cast<paddle_vfl::TargetKind>(given.kind);
   problem.alpha = given.alpha;
   problem.gamma = given.gamma;
-  problem.iou_weighted = given.iou_weighted != 0;
+  problem.target_power = given.target_power;
+  problem.positive_weight = static_cast<paddle_vfl::PositiveWeight>(given.positive_weight);
+  problem.detach_weight = given.detach_weight != 0;
   problem.use_sigmoid = given.use_sigmoid != 0;
   problem.reduce_rows = given.reduce_rows != 0;
   return problem;

@@ -10,6 +10,7 @@ __all__ = ["Kernels"]
 
 DTYPES = ["float32", "float64", "float16", "bfloat16", "int32", "int64"]  # in the order of paddle_vfl::DType
 KINDS = ["dense", "masked", "pair"]  # of paddle_vfl::TargetKind
+POSITIVE_WEIGHTS = ["score", "one", "modulated"]  # of paddle_vfl::PositiveWeight
 
 
 class VflProblem(ctypes.Structure):
@@ -21,13 +22,16 @@ class VflProblem(ctypes.Structure):
         ("pred", ctypes.c_void_p),
         ("target", ctypes.c_void_p),
         ("label", ctypes.c_void_p),
+        ("class_weight", ctypes.c_void_p),
         ("pred_type", ctypes.c_int32),
         ("target_type", ctypes.c_int32),
         ("label_type", ctypes.c_int32),
         ("kind", ctypes.c_int32),
         ("alpha", ctypes.c_double),
         ("gamma", ctypes.c_double),
-        ("iou_weighted", ctypes.c_int32),
+        ("target_power", ctypes.c_double),
+        ("positive_weight", ctypes.c_int32),
+        ("detach_weight", ctypes.c_int32),
         ("use_sigmoid", ctypes.c_int32),
         ("reduce_rows", ctypes.c_int32),
     ]
@@ -44,9 +48,21 @@ class Kernels:
             function.restype = ctypes.c_char_p
 
     def problem(
-        self, pred, target, label, kind, alpha=0.75, gamma=2.0, iou_weighted=True, use_sigmoid=True, reduce_rows=False
+        self,
+        pred,
+        target,
+        label,
+        kind,
+        alpha=0.75,
+        gamma=2.0,
+        positive_weight="score",
+        use_sigmoid=True,
+        reduce_rows=False,
+        target_power=1.0,
+        detach_weight=False,
+        class_weight=None,
     ):
-        """A VflProblem of (address, dtype) pairs; pred also gives (rows, classes)."""
+        """A VflProblem of (address, dtype) pairs; pred also gives (rows, classes). class_weight is an address."""
         address, dtype, (rows, classes) = pred
         label_address, label_dtype = label or (None, "float32")
         return VflProblem(
@@ -55,13 +71,16 @@ class Kernels:
             address,
             target[0],
             label_address,
+            class_weight,
             DTYPES.index(dtype),
             DTYPES.index(target[1]),
             DTYPES.index(label_dtype),
             KINDS.index(kind),
             alpha,
             gamma,
-            iou_weighted,
+            target_power,
+            POSITIVE_WEIGHTS.index(positive_weight),
+            detach_weight,
             use_sigmoid,
             reduce_rows,
         )
@@ -82,7 +101,18 @@ class Kernels:
             raise RuntimeError(message.decode())
 
     def run(
-        self, x, q, y=None, *, dtype="float32", target_dtype=None, label_dtype=None, upstream=None, offset=0, **options
+        self,
+        x,
+        q,
+        y=None,
+        *,
+        dtype="float32",
+        target_dtype=None,
+        label_dtype=None,
+        upstream=None,
+        offset=0,
+        class_weight=None,
+        **options,
     ):
         """(loss, gradient) of NumPy arrays as float64.
 
@@ -100,8 +130,14 @@ class Kernels:
         pred, target = put(x, dtype), put(q, target_dtype)
         label = None if y is None else put(y, label_dtype)
         kind = "pair" if pair else "dense" if y is None else "masked"
+        weight = None if class_weight is None else put(np.asarray(class_weight), computed)
         problem = self.problem(
-            (pred[1], dtype, x.shape), (target[1], target_dtype), label and (label[1], label_dtype), kind, **options
+            (pred[1], dtype, x.shape),
+            (target[1], target_dtype),
+            label and (label[1], label_dtype),
+            kind,
+            class_weight=weight and weight[1],
+            **options,
         )
         shape = x.shape[:1] if options.get("reduce_rows") else x.shape
         upstream = np.ones(shape) if upstream is None else upstream
