@@ -61,6 +61,50 @@ def test_elements(kernels, rng, use_sigmoid, positive_weight, gamma, masked, dty
     check(kernels.run(x, q, y, dtype=dtype, upstream=upstream, **options), (loss, grad * upstream), dtype)
 
 
+FAMILY = {
+    "varifocal, detached": dict(detach_weight=True),
+    "quality focal": dict(alpha=1.0, positive_weight="modulated"),
+    "quality focal, beta 2.7": dict(alpha=1.0, gamma=2.7, positive_weight="modulated"),
+    "matchability-aware": dict(alpha=1.0, gamma=1.5, target_power=1.5, positive_weight="one", detach_weight=True),
+    "any": dict(alpha=0.3, gamma=2.7, target_power=0.8, positive_weight="modulated", use_sigmoid=False),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["dense", "masked", "pair"])
+@pytest.mark.parametrize("formula", FAMILY)
+def test_the_other_losses_of_the_family(kernels, rng, formula, kind, dtype):
+    options = FAMILY[formula]
+    x, q, y = make(rng, (61, 11), options.get("use_sigmoid", True), dtype)
+    y = y if kind == "masked" else None
+    weight = rng.integers(0, 40, 11) / 8
+    expected_q = q
+    if kind == "pair":
+        q, y = q.max(1), q.argmax(1)
+        expected_q = oracle.dense_target(y, q, 11)
+    upstream = rng.normal(size=x.shape).astype(np.float32)
+    loss, grad = oracle.loss_and_grad(x, expected_q, None if kind == "pair" else y, class_weight=weight, **options)
+    got = kernels.run(x, q, y, dtype=dtype, upstream=upstream, class_weight=weight, **options)
+    check(got, (loss, grad * upstream), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["dense", "pair"])
+@pytest.mark.parametrize("classes", ROWS)
+def test_row_sums_of_weighted_classes(kernels, rng, classes, kind, dtype):
+    x, q, _ = make(rng, (ROWS[classes], classes), dtype=dtype)
+    weight, label = rng.integers(0, 40, classes) / 8, None
+    if kind == "pair":
+        label = rng.integers(-2, classes + 2, len(x))
+        score = rounded(rng.random(len(x)), dtype)
+        q = oracle.dense_target(label, score, classes)
+    upstream = rng.normal(size=len(x)).astype(np.float32)
+    expected = summed(oracle.loss_and_grad(x, q, class_weight=weight), upstream)
+    target = score if kind == "pair" else q
+    got = kernels.run(x, target, label, dtype=dtype, upstream=upstream, reduce_rows=True, class_weight=weight)
+    check(got, expected, dtype)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("classes", ROWS)
 def test_row_sums(kernels, rng, classes, dtype):
