@@ -147,6 +147,16 @@ def _parser():
     add.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="the script's own arguments")
     add.set_defaults(run=_run)
 
+    add = commands.add_parser("class-weights", help="print weights for the classes of a COCO-format data set")
+    add.add_argument("annotations", metavar="ANNOTATIONS", help="a COCO annotation file, of the training set")
+    add.add_argument(
+        "--power",
+        type=float,
+        default=0.5,
+        help="of the inverse frequency: 0 weighs all alike, 1 gives every class the same sum; default: %(default)s",
+    )
+    add.set_defaults(run=_class_weights)
+
     add = commands.add_parser("bench", help="time the fused loss against PaddleDetection's, PyTorch's and a plain copy")
     add.add_argument(
         "--device", choices=["cpu", "gpu"], default="cpu", help="gpu needs PyTorch, nvcc and a checkout; default: cpu"
@@ -196,6 +206,14 @@ def _digits(args):
     except (OSError, ValueError) as error:
         raise UserError(error) from error
     print(folder)
+
+
+def _class_weights(args):
+    from .class_weights import class_weight_block
+
+    if not 0 <= args.power < float("inf"):
+        raise UserError(f"--power is {args.power}, expected a finite number, at least 0")
+    print(class_weight_block(args.annotations, args.power))
 
 
 def _training():

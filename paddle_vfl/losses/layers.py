@@ -11,7 +11,10 @@ OPTIONS = ("alpha", "gamma", "iou_weighted", "target_power", "positive_weight", 
 
 
 class FamilyLoss(nn.Layer):
-    """What the layers have in common. ``options`` are arguments of :func:`paddle_vfl.varifocal_loss`."""
+    """What the layers have in common. ``options`` are arguments of :func:`paddle_vfl.varifocal_loss`; ``title`` is the
+    loss in words."""
+
+    title = ""
 
     def __init__(self, use_sigmoid, reduction, loss_weight, **options):
         super().__init__()
@@ -29,6 +32,11 @@ class FamilyLoss(nn.Layer):
         self.loss_weight = loss_weight
         for name in OPTIONS:
             setattr(self, name, options.get(name))
+
+    @property
+    def formula(self):
+        """The arguments of :func:`paddle_vfl.varifocal_loss` that make this loss of it, but for ``use_sigmoid``."""
+        return {name: getattr(self, name) for name in OPTIONS}
 
     def forward(self, pred, target, weight=None, avg_factor=None):
         """The reduced loss.
@@ -71,6 +79,8 @@ class VarifocalLoss(FamilyLoss):
     Raises:
         TypeError, ValueError: as :func:`paddle_vfl.varifocal_loss`.
     """
+
+    title = "varifocal loss"
 
     def __init__(
         self,
@@ -116,6 +126,8 @@ class QualityFocalLoss(FamilyLoss):
         TypeError, ValueError: as :func:`paddle_vfl.varifocal_loss`.
     """
 
+    title = "quality focal loss"
+
     def __init__(self, use_sigmoid=True, beta=2.0, reduction="mean", loss_weight=1.0, class_weight=None):
         check_factor("beta", beta)
         super().__init__(
@@ -146,6 +158,8 @@ class MatchabilityAwareLoss(FamilyLoss):
         TypeError, ValueError: as :func:`paddle_vfl.varifocal_loss`.
     """
 
+    title = "matchability-aware loss"
+
     def __init__(self, use_sigmoid=True, gamma=1.5, alpha=1.0, reduction="mean", loss_weight=1.0, class_weight=None):
         super().__init__(
             use_sigmoid,
@@ -170,11 +184,7 @@ def _layer_loss(layer, pred, target, weight, avg_factor):
     classes = pred.shape[-1]
     sum_classes_first = rows or (layer.use_sigmoid and layer.reduction != "none" and weight is None and classes > 0)
     loss = varifocal_loss(
-        pred,
-        target,
-        **{name: getattr(layer, name) for name in OPTIONS},
-        use_sigmoid=layer.use_sigmoid,
-        reduction="row" if sum_classes_first else "none",
+        pred, target, **layer.formula, use_sigmoid=layer.use_sigmoid, reduction="row" if sum_classes_first else "none"
     )
     if not layer.use_sigmoid and not rows:
         loss = loss.sum(axis=1)

@@ -5,7 +5,9 @@ import sys
 
 import paddle
 
-from .call_sites import running_formula
+from ..losses import VarifocalLoss
+from .call_sites import running_loss
+from .loss_key import parameters
 
 __all__ = ["announce", "logger", "make_visible"]
 
@@ -16,9 +18,9 @@ def announce(model):
     """Log the varifocal losses of a model, or a warning if it has none."""
     lines = {}
     for layer in model.sublayers(include_self=True):
-        formula = running_formula(layer)
-        if formula is not None:
-            lines[f"{type(layer).__name__}: fused varifocal loss, {_text(formula)}"] = None
+        loss = running_loss(layer)
+        if loss is not None:
+            lines[f"{type(layer).__name__}: fused {loss.title}, {_text(loss)}"] = None
     for line in lines:
         logger.info(line)
     if not lines:
@@ -40,8 +42,18 @@ def make_visible():
     logger.propagate = False  # other packages add handlers to the root when they first warn
 
 
-def _text(formula):
-    said = [f"alpha {formula['alpha']}", f"gamma {formula['gamma']}"]
-    said += [] if formula["iou_weighted"] else ["positives not weighted by the IoU"]
-    said += [] if formula["loss_weight"] == 1 else [f"loss_weight {formula['loss_weight']}"]
-    return ", ".join(said)
+def _text(loss):
+    """The powers of a loss, and whatever else is not its default."""
+    said = {name: getattr(loss, name) for name, default in parameters(type(loss)) if getattr(loss, name) != default}
+    powers = [
+        f"{name} {getattr(loss, name)}" for name in ("alpha", "beta", "gamma") if name in dict(parameters(type(loss)))
+    ]
+    others = []
+    if isinstance(loss, VarifocalLoss) and loss.positive_weight == "one":
+        others.append("positives not weighted by the IoU")
+    elif "positive_weight" in said:
+        others.append(f"positive_weight {loss.positive_weight}")
+    others += [f"{name} {said[name]}" for name in ("target_power", "detach_weight", "loss_weight") if name in said]
+    if loss.class_weight is not None:
+        others.append(f"class weights from {min(loss.class_weight):.3g} to {max(loss.class_weight):.3g}")
+    return ", ".join(powers + others)

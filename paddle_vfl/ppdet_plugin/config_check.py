@@ -37,8 +37,10 @@ def check_module(name, config, top_level):
         elif not (isinstance(value, dict) and "name" not in value):
             loss_key.read(f"{name}.{key}", value)
     if "loss" in config.schema:
-        for other in difflib.get_close_matches(loss_key.NAME, top_level, cutoff=0.85):
-            hint = loss_key.hint(other, [loss_key.NAME])
+        for other in (
+            other for loss in loss_key.FAMILY for other in difflib.get_close_matches(loss, top_level, cutoff=0.85)
+        ):
+            hint = loss_key.hint(other, loss_key.FAMILY)
             raise ConfigError(f"{other}: nothing in the config is called that{hint}")
-    if name == loss_key.NAME:
-        loss_key.read_block()
+    if name in loss_key.FAMILY:
+        loss_key.read_block(name)

@@ -7,14 +7,15 @@ YAML tag made; and by the top-level block of that name, whose options hold where
 import dataclasses
 import difflib
 import functools
+import inspect
 
-from ..losses import VarifocalLoss
+from ..losses import MatchabilityAwareLoss, QualityFocalLoss, VarifocalLoss
 from .errors import ConfigError
 
-__all__ = ["NAME", "LossSpec", "formula_of", "hint", "is_registered", "read", "read_block", "read_loss"]
+__all__ = ["FAMILY", "NAME", "LossSpec", "hint", "is_registered", "parameters", "read", "read_block", "read_loss"]
 
 NAME = "VarifocalLoss"
-_FORMULA = ("alpha", "gamma", "iou_weighted", "loss_weight")
+FAMILY = {cls.__name__: cls for cls in (VarifocalLoss, QualityFocalLoss, MatchabilityAwareLoss)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,8 @@ class LossSpec:
         from ppdet.core.workspace import SchemaDict, create, global_config
 
         options = {**_block_options(self.name), **implied, **self.options}
-        if self.name == NAME:
-            return VarifocalLoss(**options)
+        if self.name in FAMILY:
+            return FAMILY[self.name](**options)
         block = global_config[self.name]
         if not isinstance(block, SchemaDict):  # a tag made it
             return block
@@ -45,13 +46,10 @@ class LossSpec:
 
     @functools.cached_property
     def formula(self):
-        """As :func:`formula_of` its layer."""
-        return formula_of(self.layer())
-
-
-def formula_of(layer):
-    """{option: value} of a VarifocalLoss but for ``use_sigmoid`` and ``reduction``, which are a module's own."""
-    return {option: getattr(layer, option) for option in _FORMULA}
+        """{option: value} of a loss of the family but for ``use_sigmoid`` and ``reduction``, which are a module's
+        own: the arguments of ``varifocal_loss``, and ``loss_weight``."""
+        layer = self.layer()
+        return {**layer.formula, "loss_weight": layer.loss_weight}
 
 
 def read(path, value, there=None):
@@ -75,8 +73,8 @@ def read(path, value, there=None):
         raise ConfigError(f"{path}: the mapping has no name, expected {{name: {NAME}, ...}}")
     spec = LossSpec(path, str(name), {key: option for key, option in value.items() if key != "name"})
     _check(spec)
-    if spec.name == NAME:
-        read_block()
+    if spec.name in FAMILY:
+        read_block(spec.name)
     return spec
 
 
@@ -95,18 +93,18 @@ def read_loss(path, value, accepted=None, loss_class=None):
     spec = read(path, value, there if isinstance(there, str) and is_registered(there) else NAME)
     if (spec is None and value is not None) or (spec is not None and spec.name not in (accepted or [spec.name])):
         got = type(value).__name__ if spec is None else spec.name
-        expected = " or ".join(accepted or [NAME])
+        expected = " or ".join(accepted or FAMILY)
         raise ConfigError(f"{path}: got a {got}, expected {expected}, by name or as a mapping with that name")
     return spec
 
 
-def read_block():
-    """The LossSpec of the top-level block ``VarifocalLoss``.
+def read_block(name=NAME):
+    """The LossSpec of the top-level block of that name.
 
     Raises:
         ConfigError: its options are wrong.
     """
-    spec = LossSpec(NAME, NAME, _block_options(NAME))
+    spec = LossSpec(name, name, _block_options(name))
     _check(spec)
     return spec
 
@@ -137,9 +135,9 @@ def _check(spec):
     if getattr(schema, "strict", False):
         for option in sorted(set(spec.options) - set(schema.schema)):
             raise ConfigError(f"{spec.path}.{option}: {spec.name} has no such option{hint(option, schema.schema)}")
-    if spec.name == NAME:
+    if spec.name in FAMILY:
         try:
-            VarifocalLoss(**spec.options)
+            FAMILY[spec.name](**spec.options)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{spec.path}: {error}") from error
 
@@ -153,12 +151,16 @@ def _block_options(name):
     return {key: option for key, option in (_untagged(block) or {}).items() if key != "name"}
 
 
+def parameters(cls):
+    """[(name, default)] of what a class is made of."""
+    return [(p.name, p.default) for p in list(inspect.signature(cls.__init__).parameters.values())[1:]]
+
+
 def _untagged(value):
-    """An object that the tag ``!VarifocalLoss`` made, as a mapping; it may be PaddleDetection's. Else the value."""
-    if type(value).__name__ != NAME:
+    """An object that a tag such as ``!VarifocalLoss`` made, as a mapping; it may be PaddleDetection's. Else the
+    value."""
+    name = type(value).__name__
+    if name not in FAMILY:
         return value
-    return {
-        "name": NAME,
-        **{option: getattr(value, option) for option in ("use_sigmoid", "reduction")},
-        **formula_of(value),
-    }
+    options = {option: getattr(value, option) for option, _ in parameters(FAMILY[name]) if hasattr(value, option)}
+    return {"name": name, **options}

@@ -105,7 +105,7 @@ def _switch(fixes):
     modules = {}
     for name, schema in sorted(registered.items()):
         cls = getattr(schema.pymodule, name, None)
-        if isinstance(cls, type) and name != loss_key.NAME:
+        if isinstance(cls, type) and name not in loss_key.FAMILY:
             modules[cls] = schema
     switched, left_alone = switch_call_sites(_patches, modules)
     new = [place for place in switched if place not in _status["switched"]]

@@ -23,6 +23,12 @@ LOSS = {"name": "VarifocalLoss", "alpha": 0.5, "gamma": 1.5, "iou_weighted": Fal
         ),
         ("ppyoloe_plus_digits.yml", {"PPYOLOEHead": {"loss": None, "use_varifocal_loss": False}}, NOTHING),
         ("picodet_digits.yml", {}, "PicoHeadV2: fused varifocal loss, alpha 0.75, gamma 2.0"),
+        ("gfl_digits.yml", {"GFLHead": {"loss_class": "QualityFocalLoss"}}, "fused quality focal loss, beta 2.0"),
+        (
+            "picodet_digits.yml",
+            {"PicoHeadV2": {"loss": {"name": "MatchabilityAwareLoss", "class_weight": [1, 11, *[0.5] * 8]}}},
+            "fused matchability-aware loss, alpha 1.0, gamma 1.5, class weights from 0.5 to 11",
+        ),
         ("gfl_digits.yml", {"VarifocalLoss": {"alpha": 0.25}}, "GFLHead: fused varifocal loss, alpha 0.25, gamma 2.0"),
     ],
 )

@@ -47,7 +47,8 @@ MISTAKES = [
     (
         PPYOLOE,
         {"PPYOLOEHead": {"loss": "GIoULoss"}},
-        "PPYOLOEHead.loss: got a GIoULoss, expected VarifocalLoss, by name or as a mapping with that name",
+        "PPYOLOEHead.loss: got a GIoULoss, expected VarifocalLoss or QualityFocalLoss or MatchabilityAwareLoss, by "
+        "name or as a mapping with that name",
     ),
     (PPYOLOE, {"VarifocalLoss": {"gamma": -1}}, "VarifocalLoss: gamma is -1, expected a finite number, at least 0"),
     (

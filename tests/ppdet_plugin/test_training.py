@@ -39,10 +39,28 @@ STEPS = {
     "VFNetHead": ("vfnet_digits.yml", {}, 1),
     "VFNetHead, loss": ("vfnet_digits.yml", {"VFNetHead": {"loss": {"name": "VarifocalLoss", "alpha": 0.5}}}, 1),
     "GFLHead": ("gfl_digits.yml", {}, 4),
+    "GFLHead, its own quality focal loss": ("gfl_digits.yml", {"GFLHead": {"loss_class": "QualityFocalLoss"}}, 4),
+    "PPYOLOEHead, class weights": (
+        PPYOLOE,
+        {"PPYOLOEHead": {"loss": {"name": "VarifocalLoss", "class_weight": [1, 11, 11, 1, 0.5, 0, 1, 1, 1, 1]}}},
+        1,
+    ),
+    "PPYOLOEHead, matchability-aware": (PPYOLOE, {"PPYOLOEHead": {"loss": "MatchabilityAwareLoss"}}, 1),
+    "PicoHeadV2, matchability-aware": ("picodet_digits.yml", {"PicoHeadV2": {"loss": "MatchabilityAwareLoss"}}, 1),
     # the encoder's queries and 2 decoder layers, and the denoising queries of those; a mask version has one more of
     # each
     "RT-DETR": ("rtdetr_digits.yml", {}, 3 + 2),
     "RT-DETR, use_vfl": ("rtdetr_digits.yml", {"DINOHead": {"loss": {"loss": None, "use_vfl": True}}}, 3 + 2),
+    "RT-DETR, matchability-aware": (
+        "rtdetr_digits.yml",
+        {"DINOHead": {"loss": {"loss": "MatchabilityAwareLoss"}}},
+        3 + 2,
+    ),
+    "RT-DETR, class weights": (
+        "rtdetr_digits.yml",
+        {"DINOHead": {"loss": {"loss": {"name": "MatchabilityAwareLoss", "class_weight": [1, 11, *[0.5] * 8]}}}},
+        3 + 2,
+    ),
     "RT-DETR, focal loss": ("rtdetr_digits.yml", {"DINOHead": {"loss": {"loss": None, "use_vfl": False}}}, 0),
     "Mask RT-DETR": (ZOO / "mask_rtdetr.yml", {}, 4 + 3),
 }

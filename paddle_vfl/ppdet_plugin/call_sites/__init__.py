@@ -6,10 +6,10 @@ CONTRIBUTING.md shows how to add one.
 from .function import VARIFOCAL_LOSS, VARIFOCAL_LOSS_WITH_LOGITS
 from .loss_class import LossClass
 from .registry import Registry
-from .site import running_formula, switch_site
+from .site import running_loss, switch_site
 from .static_method import StaticMethod
 
-__all__ = ["running_formula", "switch_call_sites"]
+__all__ = ["running_loss", "switch_call_sites"]
 
 SITES = (Registry(), LossClass(), StaticMethod(), VARIFOCAL_LOSS, VARIFOCAL_LOSS_WITH_LOGITS)
 

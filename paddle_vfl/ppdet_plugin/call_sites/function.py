@@ -91,7 +91,7 @@ class Function(CallSite):
 
     def apply(self, instance, loss):
         if not getattr(instance, "use_focal_loss", True):
-            raise ConfigError(f"{loss.path}: VarifocalLoss needs use_focal_loss: true, the sigmoid loss")
+            raise ConfigError(f"{loss.path}: {loss.name} needs use_focal_loss: true, the sigmoid loss")
         instance.use_vfl = True
 
 

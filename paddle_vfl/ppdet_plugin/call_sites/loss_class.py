@@ -1,6 +1,6 @@
 """Heads with a key ``loss_class`` for a loss of soft scores. ``loss`` is another name of it, before which it goes."""
 
-from ...losses import VarifocalLoss
+from ...losses import FamilyLoss
 from .. import loss_key
 from .site import CallSite, Place
 
@@ -41,8 +41,7 @@ class LossClass(CallSite):
         elif any(base.__name__ in _PROBABILITIES for base in cls.__mro__):
             implied = {"use_sigmoid": False}
         if loss is not None:
-            arguments[KEY] = loss.layer(**(implied if loss.name == loss_key.NAME else {}))
+            arguments[KEY] = loss.layer(**(implied if loss.name in loss_key.FAMILY else {}))
 
-    def formula(self, instance):
-        layers = [layer for layer in instance.children() if isinstance(layer, VarifocalLoss)]
-        return loss_key.formula_of(layers[0]) if layers else None
+    def loss(self, instance):
+        return next((layer for layer in instance.children() if isinstance(layer, FamilyLoss)), None)

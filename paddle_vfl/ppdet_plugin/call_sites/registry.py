@@ -1,9 +1,9 @@
-"""``VarifocalLoss`` in PaddleDetection's registry, as the YAML tag ``!VarifocalLoss`` and as a name in its modules."""
+"""The losses of the family in PaddleDetection's registry, as YAML tags such as ``!VarifocalLoss`` and as names in its
+modules."""
 
 import inspect
 
-from ...losses import VarifocalLoss
-from ..loss_key import NAME
+from .. import loss_key
 from .site import CallSite, Place
 
 __all__ = ["Registry"]
@@ -11,32 +11,51 @@ __all__ = ["Registry"]
 
 class Registry(CallSite):
     def find(self, modules):
-        yield Place(f"{NAME} and !{NAME}", target=_registered_class())
+        for name, cls in loss_key.FAMILY.items():
+            yield Place(f"{name} and !{name}", target=_registered_class(name) or cls)
 
     def fits(self, place):
-        return _parameters(place.target) == _parameters(VarifocalLoss)
+        theirs, ours = (loss_key.parameters(cls) for cls in (place.target, _ours(place)))
+        return theirs == ours[: len(theirs)]
 
     def install(self, patches, place):
-        if place.target is VarifocalLoss:
-            return
-        import yaml
-        from ppdet.core.workspace import serializable
+        from ppdet.core.config.schema import SchemaDict, extract_schema
+        from ppdet.core.workspace import global_config
 
-        patches.set_name(NAME, place.target, VarifocalLoss)
-        for loader in (yaml.Loader, yaml.FullLoader, yaml.UnsafeLoader):
-            patches.keep_item(loader.yaml_constructors, f"!{NAME}")
-        patches.keep_item(yaml.Dumper.yaml_representers, VarifocalLoss)
-        serializable(VarifocalLoss)
+        ours = _ours(place)
+        schema, there = extract_schema(ours), global_config.get(ours.__name__)
+        if isinstance(there, SchemaDict):
+            for option in schema.schema.keys() - there.schema.keys():
+                patches.set_item(there.schema, option, schema.schema[option])
+                patches.on_undo(lambda option=option: there.pop(option, None))
+        elif there is None or isinstance(there, dict):  # PaddleDetection has no such loss; a block may have been read
+            schema.update(there or {})
+            patches.set_item(global_config, ours.__name__, schema)
+        if place.target is not ours:
+            patches.set_name(ours.__name__, place.target, ours)
+        _make_tag(patches, ours)
 
 
-def _registered_class():
+def _make_tag(patches, cls):
+    import yaml
+    from ppdet.core.workspace import serializable
+
+    for loader in (yaml.Loader, yaml.FullLoader, yaml.UnsafeLoader):
+        patches.keep_item(loader.yaml_constructors, f"!{cls.__name__}")
+    patches.keep_item(yaml.Dumper.yaml_representers, cls)
+    serializable(cls)
+
+
+def _ours(place):
+    return loss_key.FAMILY[place.name.split()[0]]
+
+
+def _registered_class(name):
     """The class that PaddleDetection takes for the name: what the module that registered it has under that name."""
     from ppdet.core.workspace import SchemaDict, global_config
 
-    value = global_config[NAME]  # an object, if a tag of the top level made one
+    value = global_config.get(name)  # an object, if a tag of the top level made one
+    if value is None or type(value) is dict:
+        return None
     module = value.pymodule if isinstance(value, SchemaDict) else inspect.getmodule(type(value))
-    return getattr(module, NAME)
-
-
-def _parameters(cls):
-    return [(p.name, p.default) for p in inspect.signature(cls.__init__).parameters.values()]
+    return getattr(module, name)

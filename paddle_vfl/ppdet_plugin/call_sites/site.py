@@ -10,7 +10,7 @@ from ...losses import VarifocalLoss
 from .. import loss_key
 from ..errors import ConfigError
 
-__all__ = ["CallSite", "Place", "loss_of", "running_formula", "switch_site"]
+__all__ = ["CallSite", "Place", "loss_of", "running_loss", "switch_site"]
 
 _ATTRIBUTE = "_paddle_vfl_loss"
 _site_of: dict = {}
@@ -33,7 +33,7 @@ class CallSite:
     ``switch``: PaddleDetection's own key that selects varifocal loss there.
     """
 
-    accepted: Optional[tuple] = (loss_key.NAME,)
+    accepted: Optional[tuple] = tuple(loss_key.FAMILY)
     switch: Optional[str] = None
 
     def find(self, modules):
@@ -57,12 +57,12 @@ class CallSite:
     def apply(self, instance, loss):
         """Let a new instance compute the loss of a LossSpec."""
 
-    def formula(self, instance):
-        """{option: value} of the varifocal loss that an instance computes, None if it computes another one."""
+    def loss(self, instance):
+        """The loss of the family that an instance computes, as a layer; None if it computes another one."""
         if not self.selected(instance):
             return None
         loss = loss_of(instance)
-        return loss_key.formula_of(VarifocalLoss()) if loss is None else loss.formula
+        return VarifocalLoss() if loss is None else loss.layer()
 
 
 def switch_site(site, patches, modules):
@@ -83,10 +83,10 @@ def loss_of(instance):
     return vars(instance).get(_ATTRIBUTE)
 
 
-def running_formula(instance):
-    """{option: value} of the fused varifocal loss that an instance computes, None if it computes none."""
+def running_loss(instance):
+    """The fused loss that an instance computes, as a layer; None if it computes none."""
     site = next((_site_of[cls] for cls in type(instance).__mro__ if cls in _site_of), None)
-    return None if site is None else site.formula(instance)
+    return None if site is None else site.loss(instance)
 
 
 def _accept_loss(site, patches, cls, schema):
@@ -95,7 +95,9 @@ def _accept_loss(site, patches, cls, schema):
         return
     from ppdet.core.config.schema import SchemaValue
 
-    key = SchemaValue("loss", "VarifocalLoss: a name, or a mapping with name, alpha, gamma, ...")
+    key = SchemaValue(
+        "loss", "VarifocalLoss or another of its family: a name, or a mapping with name, alpha, gamma, ..."
+    )
     key.set_default(None)
     patches.set_item(schema.schema, "loss", key)
     patches.on_undo(lambda: schema.pop("loss", None))
@@ -118,6 +120,18 @@ def _accept_loss(site, patches, cls, schema):
         if spec is not None:
             setattr(self, _ATTRIBUTE, spec)
             site.apply(self, spec)
+        _check_class_weight(self, site.loss(self) if spec is None else spec.layer())
 
     patches.set(cls, "__init__", __init__)
     patches.set_item(_site_of, cls, site)
+
+
+def _check_class_weight(instance, loss):
+    """Refuse class weights that are not one for each class, before training finds out."""
+    classes = getattr(instance, "num_classes", None)
+    weights = None if loss is None else loss.class_weight
+    if weights is not None and classes is not None and len(weights) != classes:
+        raise ConfigError(
+            f"{type(instance).__name__}.loss.class_weight has {len(weights)} numbers, and num_classes is {classes}: "
+            "expected one for each class"
+        )

@@ -11,9 +11,11 @@ __all__ = ["StaticMethod"]
 METHOD = "_varifocal_loss"
 
 
-def fused_varifocal_loss(pred_score, gt_score, label, alpha=0.75, gamma=2.0, iou_weighted=True, loss_weight=1.0):
+def fused_varifocal_loss(
+    pred_score, gt_score, label, alpha=0.75, gamma=2.0, iou_weighted=True, loss_weight=1.0, **options
+):
     """Takes the place of ``PPYOLOEHead._varifocal_loss``: probabilities, scores and 0/1 labels of shape (N, L, C),
-    summed."""
+    summed. ``options``: of the other losses of the family."""
     loss = varifocal_loss(
         pred_score,
         gt_score,
@@ -23,6 +25,7 @@ def fused_varifocal_loss(pred_score, gt_score, label, alpha=0.75, gamma=2.0, iou
         iou_weighted=iou_weighted,
         use_sigmoid=False,
         reduction="sum",
+        **options,
     )
     return loss if loss_weight == 1 else loss_weight * loss
 

@@ -1,0 +1,81 @@
+"""The command that prints class weights: what it counts, what it gives and that its output is a config's."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from paddle_vfl import cli
+from paddle_vfl.class_weights import count_boxes, inverse_frequency
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    """Three classes with 100, 4 and 0 boxes to train on, in an order that is not that of the ids."""
+    box = lambda category, **more: {"category_id": category, "bbox": [0, 0, 5, 5], **more}
+    content = {
+        "images": [{"id": 1, "file_name": "1.jpg"}],
+        "categories": [{"id": 7, "name": "car"}, {"id": 2, "name": "bus stop"}, {"id": 9, "name": "tram"}],
+        "annotations": [
+            *[box(7) for _ in range(100)],
+            *[box(2, iscrowd=0) for _ in range(4)],
+            box(9, iscrowd=1),
+            {"category_id": 9, "bbox": [0, 0, 0, 5]},
+        ],
+    }
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_boxes_are_counted_as_paddledetection_numbers_the_classes(annotations):
+    assert count_boxes(annotations) == [("car", 100), ("bus stop", 4), ("tram", 0)]
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_the_weights(power):
+    car, bus, tram = inverse_frequency([100, 4, 0], power)
+    assert bus / car == pytest.approx(25**power) and tram == 1
+    assert (100 * car + 4 * bus) / 104 == pytest.approx(1)
+
+
+def test_the_command_prints_a_block_to_paste(annotations, capsys):
+    assert cli.main(["class-weights", str(annotations)]) == 0
+    out = capsys.readouterr().out
+    assert [line.split() for line in out.splitlines()[:2]] == [
+        ["#", "class", "boxes", "weight"],
+        ["#", "car", "100", "0.8667"],
+    ]
+    weights = yaml.safe_load(out)["class_weight"]
+    np.testing.assert_allclose(weights, inverse_frequency([100, 4, 0]), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["--power", "-1"], "--power is -1.0, expected a finite number, at least 0"),
+        (["--power", "nan"], "--power is nan"),
+    ],
+)
+def test_a_bad_power_is_named(annotations, capsys, args, message):
+    assert cli.main(["class-weights", str(annotations), *args]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "No such file"),
+        ("{", "is not JSON"),
+        ("{}", "is not in COCO format: it has no list of images"),
+        ('{"images": [], "categories": [{"id": 1}], "annotations": []}', "has no box with an area"),
+        ('{"images": [], "categories": [], "annotations": [{"category_id": 3}]}', "annotations of category 3"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, capsys, text, message):
+    path = tmp_path / "a.json"
+    if text is not None:
+        path.write_text(text)
+    assert cli.main(["class-weights", str(path)]) == 2
+    assert message in capsys.readouterr().err
