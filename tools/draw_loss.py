@@ -1,4 +1,5 @@
-"""Draw what varifocal loss looks like, from the operator itself: ``python tools/draw_loss.py`` writes docs/loss.png."""
+"""Draw what the losses look like, from the operator itself: ``python tools/draw_loss.py`` writes docs/loss.png, of
+varifocal loss, and docs/losses.png, of its family."""
 
 from pathlib import Path
 
@@ -12,7 +13,13 @@ import paddle_vfl  # before paddle
 
 import paddle
 
-PATH = Path(__file__).resolve().parents[1] / "docs" / "loss.png"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FAMILY = {
+    "varifocal": paddle_vfl.VarifocalLoss(),
+    "varifocal, detached": paddle_vfl.VarifocalLoss(detach_weight=True),
+    "quality focal": paddle_vfl.QualityFocalLoss(),
+    "matchability-aware": paddle_vfl.MatchabilityAwareLoss(),
+}
 
 
 def varifocal(p, q, **options):
@@ -28,7 +35,27 @@ def focal(p, positive, alpha=0.25, gamma=2.0):
     return -alpha * (1 - p) ** gamma * np.log(p) if positive else -(1 - alpha) * p**gamma * np.log(1 - p)
 
 
-def main():
+def draw_family(path, score=0.7):
+    """All losses of the family: a positive of this score, a negative, and the derivatives of both."""
+    p = np.linspace(0.002, 0.998, 500).reshape(-1, 1)
+    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7.6), layout="constrained")
+    for i, (name, layer) in enumerate(FAMILY.items()):
+        for column, q in enumerate((score, 0.0)):
+            for row, curve in enumerate(varifocal(p, q, **layer.formula)):
+                # the detached losses differ in the derivative alone
+                axes[row, column].plot(p, curve, f"C{i}" if "detached" not in name else "k--", label=name)
+    for column, kind in enumerate((f"a positive with q = {score}", "a negative")):
+        axes[0, column].set(title=kind, ylabel="loss", ylim=(0, 3))
+        axes[1, column].axhline(0, color="gray", linewidth=0.8)
+        axes[1, column].set(xlabel="predicted probability p", ylabel="derivative with respect to the logit")
+    for axis in axes.flat:
+        axis.legend(fontsize="small")
+        axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=100)
+    print(path)
+
+
+def draw_varifocal(path):
     p = np.linspace(0.002, 0.998, 500).reshape(-1, 1)
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
     for i, q in enumerate((0.25, 0.5, 0.75, 1.0)):
@@ -47,8 +74,13 @@ def main():
         axis.set_xlabel("predicted probability p")
         axis.legend(fontsize="small")
         axis.grid(alpha=0.3)
-    figure.savefig(PATH, dpi=100)
-    print(PATH)
+    figure.savefig(path, dpi=100)
+    print(path)
+
+
+def main():
+    draw_varifocal(DOCS / "loss.png")
+    draw_family(DOCS / "losses.png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The figure of docs/varifocal_loss.md is drawn from the operator."""
+"""The figures of docs/varifocal_loss.md and docs/losses.md are drawn from the operator."""
 
 import pytest
 
@@ -8,6 +8,7 @@ from PIL import Image
 
 def test_draws(load_tool, tmp_path, monkeypatch):
     draw_loss = load_tool("draw_loss")
-    monkeypatch.setattr(draw_loss, "PATH", tmp_path / "loss.png")
+    monkeypatch.setattr(draw_loss, "DOCS", tmp_path)
     draw_loss.main()
-    assert Image.open(tmp_path / "loss.png").size[0] > 1000
+    for name in ("loss.png", "losses.png"):
+        assert Image.open(tmp_path / name).size[0] > 1000
