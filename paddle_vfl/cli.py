@@ -41,14 +41,15 @@ PACKAGES = {
 
 
 def main(argv=None):
-    """Run one command; returns the exit status: 0, 2 for what the user has to fix, 130 after Ctrl-C."""
+    """Run one command; returns the exit status: 0, 1 if a part was left out, 2 for what the user has to fix, 130 after
+    Ctrl-C."""
     parser = _parser()
     args = parser.parse_args(argv)
     if args.command is None:
         parser.print_help()
         return 0
     try:
-        args.run(args)
+        return args.run(args) or 0
     except UserError as error:
         message = str(error)
     except ImportError as error:
@@ -59,8 +60,6 @@ def main(argv=None):
     except KeyboardInterrupt:
         print(f"paddle-vfl {args.command}: interrupted", file=sys.stderr)
         return 130
-    else:
-        return 0
     print(f"paddle-vfl {args.command}: {message}", file=sys.stderr)
     return 2
 
@@ -241,10 +240,12 @@ def _eval(args):
 
 
 def _infer(args):
-    for path in _training().infer(
+    drawn = _training().infer(
         args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results
-    ):
+    )
+    for path in filter(None, drawn.values()):
         print(path)
+    return int(None in drawn.values())
 
 
 def _convert_vfnet(args):

@@ -40,9 +40,10 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _defaults():
-    """Every test starts with the same seeds, threads and instruction set."""
+def _defaults(monkeypatch, tmp_path_factory):
+    """Every test starts with the same seeds, threads and instruction set, and leaves the user's cache alone."""
     paddle.seed(0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     threads, isa = extension.get_num_threads(), extension.get_isa()
     yield
     paddle_vfl.set_num_threads(threads)

@@ -22,8 +22,8 @@ def evaluate(config, options=(), classwise=False):
     """
     cfg = configs.load(config, options)
     cfg["classwise"] = classwise
-    data_checks.check_dataset(cfg, "EvalDataset")
     folder = configs.make_run_folder(cfg)
+    data_checks.check_data(cfg, folder, "EvalDataset")
     with explained(folder, cfg.worker_num):
         trainer = checkpoints.trainer_with_weights(cfg, "eval")
 

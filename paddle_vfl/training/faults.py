@@ -6,6 +6,7 @@ import os
 import shutil
 
 from ..errors import UserError, one_line
+from .loader_errors import loader_errors
 
 __all__ = ["explained"]
 
@@ -18,14 +19,15 @@ WITHOUT = "-o worker_num=0 does without it, and Docker's --shm-size=1g gives mor
 
 @contextlib.contextmanager
 def explained(folder, workers):
-    """Raise UserError for an error of the system or of Paddle, with its cause and what to do.
+    """Raise UserError for an error of the system, of Paddle or of its DataLoader, with its cause and what to do.
 
     Args:
         folder (str): what is written into.
         workers (int): the number of reader processes.
     """
     try:
-        yield
+        with loader_errors():
+            yield
     except OSError as error:
         text = _explanation(error, folder, workers)
         if text is None:

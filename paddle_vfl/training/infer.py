@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 from ..errors import UserError
-from . import checkpoints, configs, data_checks
+from . import checkpoints, configs
+from .class_names import named_classes
 from .faults import explained
+from .image_files import find_images, readable_images
 
 __all__ = ["detect", "infer"]
 
@@ -14,7 +16,10 @@ __all__ = ["detect", "infer"]
 def infer(config, options=(), image=None, folder=None, output_dir="output", draw_threshold=0.5, save_results=False):
     """Draw the boxes that the ``weights`` of a config find in an image or in a folder's images.
 
-    Returns the paths written.
+    Images that cannot be decoded are named in the log and left out.
+
+    Returns:
+        dict[pathlib.Path, pathlib.Path]: for each image the path written, None for one that was left out.
 
     Raises:
         UserError: the config, the weights or the images are missing or wrong, the weights do not fit the config, or
@@ -22,41 +27,45 @@ def infer(config, options=(), image=None, folder=None, output_dir="output", draw
     """
     if (image is None) == (folder is None):
         raise UserError("give either --infer_img or --infer_dir")
-    images = data_checks.find_images(image, folder)
+    images = find_images(image, folder)
     output_dir = Path(output_dir)
     if output_dir.resolve() == images[0].parent.resolve():
         raise UserError(f"--output_dir {output_dir} is where the images are: they would be overwritten")
     cfg = configs.load(config, options)
-    trainer = checkpoints.trainer_with_weights(cfg, "test")
+    readable = readable_images(images)
 
     from .drawing import decode, draw
 
-    with explained(str(output_dir), 0):
+    with named_classes(cfg, options), explained(str(output_dir), 0):
+        trainer = checkpoints.trainer_with_weights(cfg, "test")
         output_dir.mkdir(parents=True, exist_ok=True)
         every = collections.defaultdict(list)
-        for path, results, names in _predictions(trainer, images):
+        for path, results, names in _predictions(trainer, readable):
             picture = _draw_others(decode(path), results, names, draw_threshold)
             draw(picture, _boxes(results, names), draw_threshold).save(output_dir / path.name, quality=95)
             for kind, found in results.items():
                 every[kind] += found
         for kind, found in every.items() if save_results else ():
             (output_dir / f"{kind}.json").write_text(json.dumps(found))
-    return [output_dir / path.name for path in images]
+    return {path: output_dir / path.name if path in readable else None for path in images}
 
 
 def detect(config, options, folder):
     """The boxes that the ``weights`` of a config find in a folder's images, best first.
 
     Returns:
-        dict[pathlib.Path, list]: for each image its ``(class name, score, (x, y, width, height))``, in pixels.
+        dict[pathlib.Path, list]: for each image that can be decoded its ``(class name, score, (x, y, width, height))``,
+        in pixels.
 
     Raises:
         UserError: the config, the weights or the images are missing or wrong, or the weights do not fit the config.
     """
-    images = data_checks.find_images(None, folder)
+    images = find_images(None, folder)
     cfg = configs.load(config, options)
-    trainer = checkpoints.trainer_with_weights(cfg, "test")
-    return {path: _boxes(results, names) for path, results, names in _predictions(trainer, images)}
+    images = readable_images(images)
+    with named_classes(cfg, options), explained(str(folder), 0):
+        trainer = checkpoints.trainer_with_weights(cfg, "test")
+        return {path: _boxes(results, names) for path, results, names in _predictions(trainer, images)}
 
 
 def _predictions(trainer, images):

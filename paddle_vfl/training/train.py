@@ -42,9 +42,8 @@ def train(
         pretrained = None
     else:
         pretrained = cfg.get("pretrain_weights") and checkpoints.find(cfg.pretrain_weights, "pretrain_weights")
-    data_checks.check_dataset(cfg, "TrainDataset")
-    if evaluate:
-        data_checks.check_dataset(cfg, "EvalDataset")
+    folder = configs.make_run_folder(cfg)
+    data_checks.check_data(cfg, folder, "TrainDataset", *(["EvalDataset"] if evaluate else []))
 
     import paddle
     from ppdet.engine import init_fleet_env, init_parallel_env, set_random_seed
@@ -54,7 +53,6 @@ def train(
     from .history import History
     from .trainer import Trainer
 
-    folder = configs.make_run_folder(cfg)
     if fleet:
         init_fleet_env(cfg.get("find_unused_parameters", False))
     else:

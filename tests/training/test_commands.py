@@ -9,6 +9,9 @@ from PIL import Image
 
 from paddle_vfl import training
 from paddle_vfl.errors import UserError
+from paddle_vfl.cli import main
+from paddle_vfl.training import configs
+from paddle_vfl.training.class_names import named_classes
 from paddle_vfl.training.history import read_history
 
 
@@ -59,8 +62,8 @@ def test_infer_draws_the_boxes(trained, digits, tmp_path):
         output_dir=tmp_path / "drawn",
         draw_threshold=0.0,
     )
-    assert [p.name for p in written] == [f"{i:06d}.png" for i in range(1, 5)]
-    for drawn in written:
+    assert [p.name for p in written.values()] == [f"{i:06d}.png" for i in range(1, 5)]
+    for drawn in written.values():
         assert (np.asarray(Image.open(drawn)) != np.asarray(Image.open(digits / "val" / drawn.name))).any()
 
 
@@ -75,7 +78,8 @@ def test_infer_takes_every_suffix_of_an_image_and_writes_the_boxes_too(trained, 
     written = training.infer(
         path, options, folder=tmp_path / "images", output_dir=tmp_path / "drawn", save_results=True
     )
-    assert sorted(p.name for p in written) == sorted(names) and all(Image.open(p).size == image.size for p in written)
+    assert sorted(p.name for p in written.values()) == sorted(names)
+    assert all(Image.open(p).size == image.size for p in written.values())
     boxes = json.loads((tmp_path / "drawn" / "bbox.json").read_text())
     assert {box["image_id"] for box in boxes} == set(range(len(names)))
     with pytest.raises(UserError, match="--output_dir .*images is where the images are: they would be overwritten"):
@@ -125,3 +129,32 @@ def test_a_data_set_of_ones_own(config, digits, tmp_path):
     trainer = training.train(str(config("ppyoloe_plus_digits.yml")), options, evaluate=True)
     assert trainer.model.yolo_head.num_classes == 2
     assert (tmp_path / "output").exists()
+
+
+def test_infer_leaves_a_damaged_image_out_and_names_it(trained, digits, tmp_path, capsys, caplog):
+    path, run = trained
+    (tmp_path / "images").mkdir()
+    good = (digits / "val" / "000001.png").read_bytes()
+    for name, content in {"a.png": good, "b.png": b"", "c.png": good[:3000], "._a.png": b"\0\5\26\7"}.items():
+        (tmp_path / "images" / name).write_bytes(content)
+    status = main(
+        ["infer", "-c", path, "--infer_dir", str(tmp_path / "images"), "--output_dir", str(tmp_path / "drawn")]
+        + ["-o", f"weights={run}/model_final"]
+    )
+    assert status == 1 and capsys.readouterr().out.endswith(f"{tmp_path}/drawn/a.png\n")
+    left_out = [record.getMessage() for record in caplog.records if record.getMessage().endswith("left out")]
+    assert len(left_out) == 3
+    for name in ("b.png", "c.png", "._a.png"):
+        assert any(f"image {tmp_path}/images/{name} cannot be read: " in message for message in left_out)
+
+
+def test_infer_has_the_names_of_the_data_trained_on(trained, digits, tmp_path):
+    """README's command for one's own data does not speak of TestDataset."""
+    path, run = trained
+    cfg = configs.load(path, ["TestDataset.dataset_dir=gone"])
+    with named_classes(cfg):
+        classes = json.loads(Path(cfg["TestDataset"]["anno_path"]).read_text())["categories"]
+    assert [category["name"] for category in classes] == list("0123456789")
+    gone = [f"{key}Dataset.dataset_dir=gone" for key in ("Train", "Eval", "Test")]
+    with pytest.raises(UserError, match="no names for the 10 classes: TestDataset: .*gone"):
+        training.infer(path, [f"weights={run}/model_final", *gone], folder=digits / "val", output_dir=tmp_path / "d")
