@@ -28,7 +28,7 @@ CONFIG = Path(__file__).resolve().parents[1] / "configs" / "ppyoloe_plus_photos.
 PUBLISHED = "https://paddledet.bj.bcebos.com/models/ppyoloe_plus_crn_t_auxhead_320_300e_coco.pdparams"
 BATCH = 8
 # training images times epochs, and the width of the model: published weights have that of the config
-FROM_SCRATCH, FROM_WEIGHTS = 4500, 2400
+FROM_SCRATCH, FROM_WEIGHTS = 7200, 2400
 SCRATCH_WIDTH = 0.125
 
 
