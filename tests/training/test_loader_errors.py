@@ -93,9 +93,3 @@ def test_an_order_of_images_that_fails_says_why(batches, monkeypatch):
     monkeypatch.setattr(DistributedBatchSampler, "__iter__", lambda self: iter([[0], [99]]))
     with pytest.raises(LoaderError, match="IndexError: list index out of range"):
         batches()
-
-
-def test_a_value_that_is_no_tensor_says_why(batches, monkeypatch):
-    monkeypatch.setattr(BatchCompose, "__call__", lambda self, data: {"image": object()})
-    with pytest.raises(LoaderError):
-        batches()
