@@ -1,32 +1,25 @@
 """Weights of classes from a COCO-format annotation file: the inverse frequency of a class to a power."""
 
-from .datasets.coco_check import _load as load_annotations
+import numpy as np
+
+from .datasets.coco import read_coco
 from .errors import UserError
 
 __all__ = ["class_weight_block", "count_boxes", "inverse_frequency"]
 
 
 def count_boxes(path):
-    """[(name of a category, number of its boxes)] in the order in which PaddleDetection numbers the classes.
-
-    Crowds and boxes without an area do not count: PaddleDetection does not train on them.
+    """[(name of a class, number of its boxes that PaddleDetection trains on)] of a COCO annotation file.
 
     Raises:
-        UserError: the file is not of COCO's format, or has no box.
+        UserError: the file is wrong, or has no such box.
     """
-    content = load_annotations(path)
-    counts = {category.get("id"): 0 for category in content["categories"]}
-    for annotation in content["annotations"]:
-        box, category = annotation.get("bbox"), annotation.get("category_id")
-        if category not in counts:
-            raise UserError(f"{path} has annotations of category {category}, which is not among its categories")
-        counts[category] += bool(isinstance(box, list) and len(box) == 4 and min(box[2:]) > 0) and not annotation.get(
-            "iscrowd", 0
-        )
-    if not any(counts.values()):
-        raise UserError(f"{path} has no box with an area: there is nothing to weigh")
-    names = {category.get("id"): str(category.get("name", category.get("id"))) for category in content["categories"]}
-    return [(names[category], count) for category, count in counts.items()]
+    annotations = read_coco(path)
+    trained_on = annotations.trained_on & annotations.has_area
+    counts = np.bincount(annotations.box_class[trained_on], minlength=len(annotations.class_names))
+    if not counts.any():
+        raise UserError(f"{path} has no box to train on: there is nothing to weigh")
+    return list(zip(annotations.class_names, counts.tolist()))
 
 
 def inverse_frequency(counts, power=0.5):
