@@ -1,10 +1,11 @@
 // Calls one kernel, without Paddle: to count its instructions and to time it.
 //
-//   kernel_driver ISA KIND PASS DTYPE GAMMA ROWS CLASSES REPEATS [DENSITY]
+//   kernel_driver ISA KIND PASS DTYPE LOSS ROWS CLASSES REPEATS [DENSITY]
 //
 // KIND: dense, masked or pair; masked predictions are probabilities, as PP-YOLOE has them, the others logits. PASS:
-// forward or backward. One row in 33 has a positive, or the share DENSITY of all elements of dense and masked targets
-// is, at random.
+// forward or backward. LOSS: varifocal loss with that gamma; quality-focal; matchability-aware; or class-weighted,
+// varifocal loss with gamma 2. One row in 33 has a positive, or the share DENSITY of all elements of dense and masked
+// targets is, at random.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -31,7 +32,7 @@ std::vector<char> stored(const std::vector<float>& values, DType type) {
 
 int main(int argc, char** argv) {
   if (argc != 9 && argc != 10) return std::fprintf(stderr, "see the head of kernel_driver.cc\n"), 2;
-  const std::string isa = argv[1], kind = argv[2], pass = argv[3], dtype = argv[4];
+  const std::string isa = argv[1], kind = argv[2], pass = argv[3], dtype = argv[4], loss_name = argv[5];
   const int64_t rows = std::atoll(argv[6]), classes = std::atoll(argv[7]), repeats = std::atoll(argv[8]);
   const DType type = dtype == "float64"    ? DType::kFloat64
                      : dtype == "float16"  ? DType::kFloat16
@@ -64,7 +65,20 @@ int main(int argc, char** argv) {
   problem.classes = classes;
   problem.pred = {pred_bytes.data(), type};
   problem.target = {target_bytes.data(), type};
-  problem.gamma = std::atof(argv[5]);
+  const std::vector<float> class_weight(classes, 2.0f);
+  if (loss_name == "quality-focal") {
+    problem.alpha = 1;
+    problem.positive_weight = PositiveWeight::kModulated;
+  } else if (loss_name == "matchability-aware") {
+    problem.alpha = 1;
+    problem.gamma = problem.target_power = 1.5;
+    problem.positive_weight = PositiveWeight::kOne;
+    problem.detach_weight = true;
+  } else if (loss_name == "class-weighted") {
+    problem.class_weight = {class_weight.data(), DType::kFloat32};
+  } else {
+    problem.gamma = std::atof(argv[5]);
+  }
   problem.use_sigmoid = kind != "masked";
   problem.reduce_rows = true;
   if (kind == "masked") {

@@ -20,7 +20,7 @@ pytestmark = [
 
 ROWS, CLASSES, REPEATS = 300, 80, 10
 MARGIN = 1.1
-# instruction set, target kind, pass, dtype, gamma: instructions an element with g++ 12
+# instruction set, target kind, pass, dtype, gamma or loss: instructions an element with g++ 12
 COUNTS = {
     "avx2 dense forward float32 2": 7.62,
     "avx2 dense backward float32 2": 7.70,
@@ -44,6 +44,14 @@ COUNTS = {
     "avx2 dense backward float16 2": 7.78,
     "avx2 dense forward bfloat16 2": 7.99,
     "avx2 dense backward bfloat16 2": 9.18,
+    "avx2 dense forward float32 class-weighted": 8.61,
+    "avx2 dense backward float32 class-weighted": 8.62,
+    "avx2 pair forward float32 class-weighted": 8.46,
+    "avx2 pair backward float32 class-weighted": 8.24,
+    "avx2 pair forward float32 quality-focal": 10.78,
+    "avx2 pair backward float32 quality-focal": 11.04,
+    "avx2 masked forward float32 matchability-aware": 11.33,
+    "avx2 masked backward float32 matchability-aware": 11.95,
 }
 
 
