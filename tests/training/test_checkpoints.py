@@ -1,5 +1,6 @@
 """Weights and checkpoints that are not there or do not fit, and what is said of those that do in part."""
 
+import json
 import logging
 import os
 
@@ -37,10 +38,14 @@ def saved(config, tmp_path):
 MISFIT = r"6 of \d+ weights \(6 in yolo_head\); yolo_head.pred_cls.0.weight is of shape \[10, .* is num_classes right\?"
 
 
-def test_eval_refuses_weights_of_another_number_of_classes(saved):
+def test_eval_refuses_weights_of_another_number_of_classes(saved, digits, tmp_path):
     path, weights = saved
+    annotations = json.loads((digits / "annotations" / "val.json").read_text())
+    annotations["categories"] += [{"id": 11, "name": "eleven"}, {"id": 12, "name": "twelve"}]
+    (tmp_path / "val.json").write_text(json.dumps(annotations))
+    options = [f"weights={weights}", "num_classes=12", f"EvalDataset.anno_path={tmp_path}/val.json"]
     with pytest.raises(UserError, match=f"weights {weights}.pdparams do not fit the model: {MISFIT}"):
-        training.evaluate(path, [f"weights={weights}", "num_classes=12"])
+        training.evaluate(path, options)
 
 
 def test_infer_refuses_weights_of_another_model(saved, config, digits):
