@@ -47,7 +47,7 @@ LIMITS = {
     ("forward", "float32"): {"dense": 36, "masked": 39, "pair": 35},
     ("forward", "float16"): {"dense": 32, "masked": 33, "pair": 36},
     ("forward", "bfloat16"): {"dense": 32, "masked": 33, "pair": 36},
-    ("backward", "float32"): {"dense": 48, "masked": 50, "pair": 42},
+    ("backward", "float32"): {"dense": 48, "masked": 50, "pair": 41},
     ("backward", "float16"): {"dense": 40, "masked": 41, "pair": 43},
     ("backward", "bfloat16"): {"dense": 40, "masked": 41, "pair": 43},
 }

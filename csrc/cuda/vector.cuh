@@ -64,17 +64,21 @@ class Vector {
     if constexpr (kGrad)
       if (s.upstream_by_row) spread_upstream(s);
     Pack<T, W> result;
+    // the weights of the classes are asked for where the way is the longer one anyhow
+    const bool weighted = s.class_weight != nullptr;
     if constexpr (Traits::kPair) {
       compute_as<Elements::kBackground>(c, result);
       // nearly all vectors have no positive of their first row, and no other row
-      if (label_.is(column_, static_cast<uint32_t>(count), s) || column_ + count > s.classes.divisor)
+      if (label_.is(column_, static_cast<uint32_t>(count), s) || column_ + count > s.classes.divisor || weighted) {
         compute_positives(s, c, result);
-    } else if (all_in_warp(is_background())) {
+        if (weighted) weigh(s, result);
+      }
+    } else if (all_in_warp(is_background() && !weighted)) {
       compute_as<Elements::kBackground>(c, result);
     } else {
       compute_as<Traits::kElements>(c, result);
+      if (weighted) weigh(s, result);
     }
-    if (s.class_weight != nullptr) weigh(s, result);
     return result;
   }
 
