@@ -24,11 +24,14 @@ def scores(rng):
 
 
 def in_a_static_graph(function, **arrays):
-    """What the function returns for tensors of these arrays, without None, computed by a program."""
+    """What the function returns for tensors of these arrays, without None, computed by a program.
+
+    In a scope of its own: what is fetched into the global one keeps its LoD for the programs that follow.
+    """
     paddle.enable_static()
     try:
         program = paddle.static.Program()
-        with paddle.static.program_guard(program):
+        with paddle.static.scope_guard(paddle.static.Scope()), paddle.static.program_guard(program):
             data = {name: paddle.static.data(name, value.shape, value.dtype) for name, value in arrays.items()}
             fetch = flat(function(**data))
             results = paddle.static.Executor().run(program, feed=arrays, fetch_list=fetch, return_numpy=False)
