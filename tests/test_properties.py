@@ -60,6 +60,17 @@ def test_equals_the_formula(isa, call):
     call.check()
 
 
+@pytest.mark.parametrize("change", [{"alpha": 0.7501}, {"gamma": 2.0001}, {"target_power": 1.5001}], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_check_finds_a_small_difference_among_extreme_numbers(kind, change, monkeypatch):
+    call = Call(shape=(40, 30), kind=kind, target_power=1.5, extreme=True)
+    call.check()
+    expected = dataclasses.replace(call, **change).expected()
+    monkeypatch.setattr(Call, "expected", lambda self: expected)
+    with pytest.raises(AssertionError, match="differ"):
+        call.check()
+
+
 @given(call=EXACT, factor=st.sampled_from([0.0, 0.5, 2.0, 4.0]))
 def test_negatives_are_linear_in_alpha(call, factor):
     """Powers of two multiply exactly."""
