@@ -1,6 +1,7 @@
 // Calls one kernel, without Paddle: to count its instructions and to time it.
 //
 //   kernel_driver ISA KIND PASS DTYPE LOSS ROWS CLASSES REPEATS [DENSITY]
+//   kernel_driver < LINES        the same for each line of such words; callgrind's counts of each begin with the line
 //
 // KIND: dense, masked or pair; masked predictions are probabilities, as PP-YOLOE has them, the others logits. PASS:
 // forward or backward. LOSS: varifocal loss with that gamma; quality-focal; matchability-aware; or class-weighted,
@@ -10,9 +11,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
+#include <iterator>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
+
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#else
+#define CALLGRIND_TOGGLE_COLLECT
+#define CALLGRIND_DUMP_STATS_AT(name) (void)(name)
+#endif
 
 #include "../../csrc/cpu/kernels.h"
 #include "stored.h"
@@ -28,12 +39,10 @@ std::vector<char> stored(const std::vector<float>& values, DType type) {
   return bytes;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc != 9 && argc != 10) return std::fprintf(stderr, "see the head of kernel_driver.cc\n"), 2;
-  const std::string isa = argv[1], kind = argv[2], pass = argv[3], dtype = argv[4], loss_name = argv[5];
-  const int64_t rows = std::atoll(argv[6]), classes = std::atoll(argv[7]), repeats = std::atoll(argv[8]);
+int run(const std::vector<std::string>& words) {
+  if (words.size() != 8 && words.size() != 9) return std::fprintf(stderr, "see the head of kernel_driver.cc\n"), 2;
+  const std::string isa = words[0], kind = words[1], pass = words[2], dtype = words[3], loss_name = words[4];
+  const int64_t rows = std::stoll(words[5]), classes = std::stoll(words[6]), repeats = std::stoll(words[7]);
   const DType type = dtype == "float64"    ? DType::kFloat64
                      : dtype == "float16"  ? DType::kFloat16
                      : dtype == "bfloat16" ? DType::kBFloat16
@@ -51,8 +60,8 @@ int main(int argc, char** argv) {
     target[row * classes + label[row]] = score[row];
     mask[row * classes + label[row]] = 1;
   }
-  if (argc == 10) {
-    const float density = static_cast<float>(std::atof(argv[9]));
+  if (words.size() == 9) {
+    const float density = std::stof(words[8]);
     for (size_t i = 0; i < target.size(); ++i) {
       target[i] = uniform() < density ? uniform() : 0.0f;
       mask[i] = target[i] > 0 ? 1.0f : 0.0f;
@@ -77,7 +86,7 @@ int main(int argc, char** argv) {
   } else if (loss_name == "class-weighted") {
     problem.class_weight = {class_weight.data(), DType::kFloat32};
   } else {
-    problem.gamma = std::atof(argv[5]);
+    problem.gamma = std::stod(loss_name);
   }
   problem.use_sigmoid = kind != "masked";
   problem.reduce_rows = true;
@@ -95,13 +104,29 @@ int main(int argc, char** argv) {
       type == DType::kFloat64 ? Array{upstream64.data(), type} : Array{upstream.data(), DType::kFloat32};
 
   set_isa(isa);
-  const auto start = std::chrono::steady_clock::now();
-  for (int64_t i = 0; i < repeats; ++i) {
+  const auto call = [&] {
     if (pass == "forward")
       forward_cpu(problem, loss.data());
     else
       backward_cpu(problem, grad_loss, grad.data());
-  }
+  };
+  call();  // the first one starts threads and touches memory
+  const auto start = std::chrono::steady_clock::now();
+  CALLGRIND_TOGGLE_COLLECT;
+  for (int64_t i = 0; i < repeats; ++i) call();
+  CALLGRIND_TOGGLE_COLLECT;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   std::printf("%.4f ns an element\n", repeats == 0 ? 0.0 : seconds.count() * 1e9 / (double(repeats) * rows * classes));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1) return run({argv + 1, argv + argc});
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    if (const int status = run({std::istream_iterator<std::string>(words), {}})) return status;
+    CALLGRIND_DUMP_STATS_AT(line.c_str());
+  }
 }

@@ -148,6 +148,27 @@ def test_class_weights_may_be_any_sequence(rng, given):
     check(got, expected(x, q, None, "dense", class_weight=[1.0, 11.0, 0.5]), "float32")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_class_weights_take_no_memory_of_the_size_of_the_predictions(rng, kind):
+    x, q, y = make(rng, (2000, 80), kind)
+    pred, target = paddle.to_tensor(x, "float32", stop_gradient=False), paddle.to_tensor(q, "float32")
+    target, label = ((paddle.to_tensor(y), target), None) if kind == "pair" else (target, y)
+    label = None if label is None else paddle.to_tensor(label, "float32")
+    core, weight = paddle.base.core, paddle.full([80], 2.0)
+
+    def most(function):
+        """Bytes that Paddle gave out for it at once, and its result."""
+        core.host_memory_stat_reset_peak_value("Allocated", 0)
+        before = core.host_memory_stat_current_value("Allocated", 0)
+        result = function()
+        return core.host_memory_stat_peak_value("Allocated", 0) - before, result
+
+    forward, loss = most(lambda: varifocal_loss(pred, target, label, reduction="sum", class_weight=weight))
+    backward, _ = most(lambda: paddle.grad(loss, pred))
+    assert forward < 0.05 * 4 * x.size
+    assert 4 * x.size <= backward < 1.05 * 4 * x.size
+
+
 def test_a_gradient_of_class_weights_is_exact(rng):
     x, q, _ = make(rng, (5, 3))
     weight = paddle.to_tensor([1.0, 11.0, 0.5], dtype="float64", stop_gradient=False)

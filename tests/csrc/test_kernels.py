@@ -1,0 +1,91 @@
+"""The CPU kernels on their own: they compile without Paddle and without a warning, every one of them runs, and none takes
+more instructions than it did, which does not depend on how busy the machine is.
+
+Callgrind counts them. It has no AVX-512, whose kernels come from the same source as those counted here. ``pytest
+tests/csrc/test_kernels.py -s`` prints the counts.
+"""
+
+import itertools
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from paddle_vfl._ops import extension
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")]
+
+ROWS, CLASSES = 300, 80
+MARGIN = 1.1
+# instruction set, target kind, pass, dtype, gamma or loss: instructions an element with g++ 12
+COUNTS = {
+    "avx2 dense forward float32 2": 7.63,
+    "avx2 dense backward float32 2": 7.63,
+    "avx2 masked forward float32 2": 7.92,
+    "avx2 masked backward float32 2": 8.18,
+    "avx2 pair forward float32 2": 7.49,
+    "avx2 pair backward float32 2": 7.25,
+    "portable dense forward float32 2": 25.07,
+    "portable dense backward float32 2": 25.64,
+    "portable masked forward float32 2": 26.86,
+    "portable masked backward float32 2": 29.18,
+    "portable pair forward float32 2": 24.07,
+    "portable pair backward float32 2": 24.66,
+    "avx2 dense forward float32 1.5": 10.81,
+    "avx2 dense backward float32 1.5": 10.81,
+    "avx2 dense forward float32 1.7": 19.93,
+    "avx2 dense backward float32 1.7": 19.93,
+    "avx2 dense forward float64 2": 21.78,
+    "avx2 dense backward float64 2": 21.89,
+    "avx2 dense forward float16 2": 7.62,
+    "avx2 dense backward float16 2": 7.76,
+    "avx2 dense forward bfloat16 2": 7.99,
+    "avx2 dense backward bfloat16 2": 9.14,
+    "avx2 dense forward float32 class-weighted": 8.61,
+    "avx2 dense backward float32 class-weighted": 8.62,
+    "avx2 pair forward float32 class-weighted": 8.46,
+    "avx2 pair backward float32 class-weighted": 8.24,
+    "avx2 pair forward float32 quality-focal": 10.78,
+    "avx2 pair backward float32 quality-focal": 11.04,
+    "avx2 masked forward float32 matchability-aware": 11.33,
+    "avx2 masked backward float32 matchability-aware": 11.95,
+}
+
+
+@pytest.mark.parametrize("isa", extension.isa_supported())
+def test_every_kernel_runs(driver, isa):
+    choices = (
+        ["dense", "masked", "pair"],
+        ["forward", "backward"],
+        ["float32", "float64", "float16", "bfloat16"],
+        ["2", "1.5", "1.7"],
+    )
+    lines = [f"{isa} {' '.join(words)} 7 13 2" for words in itertools.product(*choices)]
+    done = subprocess.run([driver], input="\n".join(lines), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.count(" ns an element\n") == len(lines), done.stderr
+
+
+@pytest.fixture(scope="module")
+def counted(driver, tmp_path_factory):
+    """Instructions an element of the kernels that this machine can run."""
+    if shutil.which("valgrind") is None:
+        pytest.skip("no valgrind")
+    folder = tmp_path_factory.mktemp("callgrind")
+    lines = [f"{kernel} {ROWS} {CLASSES} 1" for kernel in COUNTS if kernel.split()[0] in extension.isa_supported()]
+    command = ["valgrind", "--tool=callgrind", "--collect-atstart=no", f"--callgrind-out-file={folder}/out", driver]
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    parts = [path.read_text() for path in folder.glob("out.*")]
+    found = [
+        (re.search(r"desc: Trigger: Client Request: (.*)", part), re.search(r"summary: (\d+)", part)) for part in parts
+    ]
+    return {line[1].rsplit(" ", 3)[0]: int(total[1]) / (ROWS * CLASSES) for line, total in found if line}
+
+
+@pytest.mark.parametrize("kernel", COUNTS)
+def test_no_kernel_takes_more_instructions(counted, kernel):
+    if kernel.split()[0] not in extension.isa_supported():
+        pytest.skip("this machine has no " + kernel.split()[0])
+    print(f"\n    {kernel!r}: {counted[kernel]:.2f},")
+    assert 1 < counted[kernel] <= COUNTS[kernel] * MARGIN
