@@ -59,21 +59,25 @@ inline Spmd spmd(const DistMetaTensor& pred, const DistMetaTensor& target, const
   return result;
 }
 
+// Sums and means of distributed tensors are left to Paddle.
+inline bool by_row(const Attributes& attributes) {
+  return static_cast<Reduction>(attributes.reduction) == Reduction::kRow;
+}
+
 template <class... Values>
 struct SpmdRules {
   static SpmdInfo forward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
                           const DistMetaTensor&, Values... values) {
     const Attributes attributes{values...};
     const Spmd s = spmd(pred, target, label, attributes);
-    return {{s.elements, s.target, s.target, s.class_weight}, {attributes.reduce_rows ? s.partial_rows : s.elements}};
+    return {{s.elements, s.target, s.target, s.class_weight}, {by_row(attributes) ? s.partial_rows : s.elements}};
   }
 
   static SpmdInfo backward(const DistMetaTensor& pred, const DistMetaTensor& target, const DistMetaTensor& label,
                            const DistMetaTensor&, const DistMetaTensor&, Values... values) {
     const Attributes attributes{values...};
     const Spmd s = spmd(pred, target, label, attributes);
-    return {{s.elements, s.target, s.target, s.class_weight, attributes.reduce_rows ? s.rows : s.elements},
-            {s.elements}};
+    return {{s.elements, s.target, s.target, s.class_weight, by_row(attributes) ? s.rows : s.elements}, {s.elements}};
   }
 };
 

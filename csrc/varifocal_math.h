@@ -180,17 +180,22 @@ VFL_SELDOM Modulation<B, true> modulation_of(typename B::V d, const Coefficients
   return Modulation<B, true>(d, c);
 }
 
-// The loss of an element, or its derivative if kGrad. x prediction, q target score, y positive share, upstream the
-// derivative of the result.
-template <class B, class F, Elements kElements, bool kGrad>
-VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B::V y, typename B::V upstream,
-                                   const Coefficients<B>& c) {
+template <class V>
+struct LossAndGrad {
+  V loss, grad;
+};
+
+// The loss of an element and its derivative; what the caller does not use is not computed. x prediction, q target
+// score, y positive share.
+template <class B, class F, Elements kElements>
+VFL_INLINE LossAndGrad<typename B::V> varifocal(typename B::V x, typename B::V q, typename B::V y,
+                                                const Coefficients<B>& c) {
   using V = typename B::V;
   using T = typename B::T;
   if constexpr (kElements != Elements::kBackground) {
     // Nearly all elements are: a shorter path, with the same bits. Probabilities below 0 have to give NaN.
     if (B::all_background(F::kLogits ? V{} : x, q, kElements == Elements::kMasked ? y : V{}))
-      return varifocal<B, F, Elements::kBackground, kGrad>(x, q, y, upstream, c);
+      return varifocal<B, F, Elements::kBackground>(x, q, y, c);
   }
   V t = q;  // what the cross entropy is against
   if constexpr (!F::kSquare && kElements != Elements::kBackground)
@@ -199,20 +204,19 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
 
   V d = bce.p;
   if constexpr (kElements == Elements::kDense) d = bce.p - q;
-  V result;  // of a negative
-  V positive{};
-  if constexpr (kElements != Elements::kBackground)
-    positive = (c.positive_q * q + c.positive_1) * (kGrad ? bce.grad : bce.value);
+  LossAndGrad<V> result;  // of a negative
+  LossAndGrad<V> positive{};
+  if constexpr (kElements != Elements::kBackground) {
+    const V weight = c.positive_q * q + c.positive_1;
+    positive = {weight * bce.value, weight * bce.grad};
+  }
   if constexpr (F::kSquare) {
-    if constexpr (kGrad) {
-      result = (c.alpha * d) * (d * bce.grad + (bce.value + bce.value) * bce.dp);
-    } else {
-      result = (c.alpha * d) * d * bce.value;
-    }
+    result.loss = (c.alpha * d) * d * bce.value;
+    result.grad = (c.alpha * d) * (d * bce.grad + (bce.value + bce.value) * bce.dp);
   } else {
     const Modulation<B, kElements == Elements::kDense> modulation(d, c);
     const V weight = c.alpha * modulation.weight;
-    result = kGrad ? weight * bce.grad + c.slope * modulation.steep * bce.value * bce.dp : weight * bce.value;
+    result = {weight * bce.value, weight * bce.grad + c.slope * modulation.steep * bce.value * bce.dp};
     if constexpr (kElements != Elements::kBackground) {
       if (c.modulated) {
         const Modulation<B, true> of_positive = [&] {
@@ -221,15 +225,22 @@ VFL_INLINE typename B::V varifocal(typename B::V x, typename B::V q, typename B:
           else
             return modulation_of<B>(bce.p - q, c);
         }();
-        positive = kGrad ? of_positive.weight * bce.grad + c.positive_slope * of_positive.steep * bce.value * bce.dp
-                         : of_positive.weight * bce.value;
+        positive.loss = of_positive.weight * bce.value;
+        positive.grad = of_positive.weight * bce.grad + c.positive_slope * of_positive.steep * bce.value * bce.dp;
       }
     }
   }
 
-  if constexpr (kElements == Elements::kDense) result = q > T(0) ? positive : result;
-  if constexpr (kElements == Elements::kMasked) result = y == T(0) ? result : result * (T(1) - y) + positive * y;
-  return kGrad ? result * upstream : result;
+  if constexpr (kElements == Elements::kDense) {
+    const auto is_positive = q > T(0);
+    result = {is_positive ? positive.loss : result.loss, is_positive ? positive.grad : result.grad};
+  }
+  if constexpr (kElements == Elements::kMasked) {
+    const auto is_negative = y == T(0);
+    result = {is_negative ? result.loss : result.loss * (T(1) - y) + positive.loss * y,
+              is_negative ? result.grad : result.grad * (T(1) - y) + positive.grad * y};
+  }
+  return result;
 }
 
 }  // namespace VFL_ISA

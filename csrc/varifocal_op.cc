@@ -1,12 +1,17 @@
 // Paddle's side of the operator: registration, shapes and types, argument checks, choice of the backend.
 //
 //   paddle_vfl_varifocal_loss(Pred, Target, Label, ClassWeight) -> Loss, and its gradient with respect to Pred.
+//   paddle_vfl_varifocal_loss_one_pass(the same) -> Loss, Gradient, Taken: for a Pred on the CPU that wants a gradient.
+//
+// In one pass the gradient of the sum is computed with the loss, since both need the same exponentials. The backward
+// pass scales it where it lies and hands it over, which Taken notes: another backward pass computes it anew.
 //
 // A dense target has no label, and the classes need have no weights: the caller gives Target once more, for Paddle's
 // optional inputs crash in distributed tensors and lose tensors without elements.
 #include <locale>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "attributes.h"
@@ -29,6 +34,7 @@ using paddle::Tensor;
 using paddle_vfl::Attributes;
 using paddle_vfl::DType;
 using paddle_vfl::Problem;
+using paddle_vfl::Reduction;
 using paddle_vfl::TargetKind;
 using Shape = std::vector<int64_t>;
 
@@ -61,10 +67,20 @@ Shape without_classes(Shape shape) {
   return shape;
 }
 
+Reduction reduction_of(const Attributes& attributes) { return static_cast<Reduction>(attributes.reduction); }
+
+bool is_whole(Reduction reduction) { return reduction == Reduction::kSum || reduction == Reduction::kMean; }
+
+Shape loss_shape(const Shape& pred, Reduction reduction) {
+  return is_whole(reduction) ? Shape{} : reduction == Reduction::kRow && !pred.empty() ? without_classes(pred) : pred;
+}
+
 // The last checks before raw pointers: the Python functions have told the user already, in friendlier words.
 Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& class_weight,
                    const Attributes& attributes) {
   PD_CHECK(attributes.kind >= 0 && attributes.kind <= 2, "kind: expected 0 (dense), 1 (masked) or 2 (pair)");
+  PD_CHECK(attributes.reduction >= 0 && attributes.reduction <= 3,
+           "reduction: expected 0 (none), 1 (row), 2 (sum) or 3 (mean)");
   PD_CHECK(attributes.positive_weight >= 0 && attributes.positive_weight <= 2,
            "positive_weight: expected 0 (score), 1 (one) or 2 (modulated)");
   Problem problem;
@@ -93,7 +109,7 @@ Problem problem_of(const Tensor& pred, const Tensor& target, const Tensor& label
   problem.positive_weight = static_cast<paddle_vfl::PositiveWeight>(attributes.positive_weight);
   problem.detach_weight = attributes.detach_weight;
   problem.use_sigmoid = attributes.use_sigmoid;
-  problem.reduce_rows = attributes.reduce_rows;
+  problem.reduce_rows = reduction_of(attributes) != Reduction::kNone;
   if (attributes.weighted) {
     PD_CHECK(class_weight.shape() == Shape{problem.classes} && class_weight.place() == pred.place() &&
                  class_weight.dtype() == loss_dtype(pred.dtype()),
@@ -132,16 +148,32 @@ void run_backward(const Problem& problem, const Tensor& pred, const Tensor& grad
   paddle_vfl::backward_cpu(problem, array_of(grad_loss, "grad_loss"), grad_pred.data());
 }
 
-std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& class_weight,
-                            const Attributes& attributes) {
-  check_device(pred);
-  const Problem problem = problem_of(pred, target, label, class_weight, attributes);
-  const Shape shape = problem.reduce_rows ? without_classes(pred.shape()) : pred.shape();
-  // a row without classes has the loss 0
-  Tensor loss = problem.classes == 0 ? paddle::full(shape, 0, loss_dtype(pred.dtype()), pred.place())
-                                     : paddle::empty(shape, loss_dtype(pred.dtype()), pred.place());
-  if (problem.rows > 0) run_forward(problem, pred, loss);
-  return {loss};
+// How many of the rows' sums the result is divided into: 1, or the number of elements for a mean.
+double divisor(const Problem& problem, Reduction reduction) {
+  return reduction == Reduction::kMean ? double(problem.rows) * double(problem.classes) : 1;
+}
+
+// The loss, of the losses of the rows where it is a sum or a mean.
+Tensor reduced(const Tensor& losses, const Problem& problem, Reduction reduction) {
+  if (!is_whole(reduction)) return losses;
+  PD_CHECK(losses.is_cpu(), "reduction: sums and means of a tensor on a GPU are left to Paddle");
+  const double total = paddle_vfl::sum_cpu(array_of(losses, "loss"), losses.numel()) / divisor(problem, reduction);
+  return paddle::full({}, total, losses.dtype(), losses.place());
+}
+
+// The gradient of the loss for each row, of that of a sum or a mean.
+Tensor gradient_of_rows(const Tensor& grad_loss, const Problem& problem, Reduction reduction) {
+  if (!is_whole(reduction)) return grad_loss;
+  PD_CHECK(grad_loss.is_cpu(), "reduction: sums and means of a tensor on a GPU are left to Paddle");
+  const double value = grad_loss.dtype() == DataType::FLOAT64 ? *grad_loss.data<double>() : *grad_loss.data<float>();
+  return paddle::full({problem.rows}, value / divisor(problem, reduction), grad_loss.dtype(), grad_loss.place());
+}
+
+// For the losses of the elements or of the rows. A row without classes has the loss 0.
+Tensor empty_losses(const Tensor& pred, const Problem& problem) {
+  const Shape shape = loss_shape(pred.shape(), problem.reduce_rows ? Reduction::kRow : Reduction::kNone);
+  return problem.classes == 0 ? paddle::full(shape, 0, loss_dtype(pred.dtype()), pred.place())
+                              : paddle::empty(shape, loss_dtype(pred.dtype()), pred.place());
 }
 
 Tensor empty_gradient(const Tensor& pred) {
@@ -152,16 +184,63 @@ Tensor empty_gradient(const Tensor& pred) {
                            paddle_vfl::release_buffer);
 }
 
+void check_upstream(const Tensor& pred, const Tensor& grad_loss, Reduction reduction) {
+  PD_CHECK(grad_loss.place() == pred.place(), "pred and grad_loss are on different devices");
+  PD_CHECK(grad_loss.shape() == loss_shape(pred.shape(), reduction),
+           "the shape of the loss gradient does not fit that of pred");
+}
+
+std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& class_weight,
+                            const Attributes& attributes) {
+  check_device(pred);
+  const Problem problem = problem_of(pred, target, label, class_weight, attributes);
+  Tensor losses = empty_losses(pred, problem);
+  if (problem.rows > 0) run_forward(problem, pred, losses);
+  return {reduced(losses, problem, reduction_of(attributes))};
+}
+
 std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& class_weight,
                              const Tensor& grad_loss, const Attributes& attributes) {
   check_device(pred);
   const Problem problem = problem_of(pred, target, label, class_weight, attributes);
-  PD_CHECK(grad_loss.place() == pred.place(), "pred and grad_loss are on different devices");
-  PD_CHECK(grad_loss.shape() == (problem.reduce_rows ? without_classes(pred.shape()) : pred.shape()),
-           "the shape of the loss gradient does not fit that of pred");
+  check_upstream(pred, grad_loss, reduction_of(attributes));
   Tensor grad_pred = empty_gradient(pred);
-  if (problem.rows > 0) run_backward(problem, pred, grad_loss, grad_pred);
+  if (problem.rows > 0)
+    run_backward(problem, pred, gradient_of_rows(grad_loss, problem, reduction_of(attributes)), grad_pred);
   return {grad_pred};
+}
+
+// The losses of the rows and the gradient of their sum.
+std::pair<Tensor, Tensor> run_one_pass(const Tensor& pred, const Problem& problem) {
+  Tensor losses = empty_losses(pred, problem), gradient = empty_gradient(pred);
+  if (problem.rows > 0) paddle_vfl::one_pass_cpu(problem, losses.data(), gradient.data());
+  return {losses, gradient};
+}
+
+std::vector<Tensor> one_pass_forward(const Tensor& pred, const Tensor& target, const Tensor& label,
+                                     const Tensor& class_weight, const Attributes& attributes) {
+  const Reduction reduction = reduction_of(attributes);
+  PD_CHECK(pred.is_cpu() && reduction != Reduction::kNone && loss_dtype(pred.dtype()) == pred.dtype(),
+           "one pass: expected float32 or float64 on the CPU, and a reduction");
+  const Problem problem = problem_of(pred, target, label, class_weight, attributes);
+  const auto [losses, gradient] = run_one_pass(pred, problem);
+  return {reduced(losses, problem, reduction), gradient, paddle::full({1}, 0, DataType::INT32, pred.place())};
+}
+
+std::vector<Tensor> one_pass_backward(const Tensor& pred, const Tensor& target, const Tensor& label,
+                                      const Tensor& class_weight, Tensor gradient, Tensor taken,
+                                      const Tensor& grad_loss, const Attributes& attributes) {
+  const Problem problem = problem_of(pred, target, label, class_weight, attributes);
+  check_upstream(pred, grad_loss, reduction_of(attributes));
+  int& is_taken = *taken.data<int>();
+  if (is_taken) gradient = run_one_pass(pred, problem).second;
+  is_taken = 1;
+  if (problem.rows > 0) {
+    const Tensor factor = gradient_of_rows(grad_loss, problem, reduction_of(attributes));
+    PD_CHECK(factor.dtype() == gradient.dtype(), "grad_loss: expected the dtype of the loss");
+    paddle_vfl::scale_cpu(problem, array_of(factor, "grad_loss"), gradient.data());
+  }
+  return {gradient};
 }
 
 // As Paddle wants them: with the values of the attributes one by one.
@@ -177,18 +256,38 @@ struct Functions {
     return ::backward(pred, target, label, class_weight, grad_loss, {values...});
   }
 
+  static std::vector<Tensor> one_pass_forward(const Tensor& pred, const Tensor& target, const Tensor& label,
+                                              const Tensor& class_weight, Values... values) {
+    return ::one_pass_forward(pred, target, label, class_weight, {values...});
+  }
+
+  static std::vector<Tensor> one_pass_backward(const Tensor& pred, const Tensor& target, const Tensor& label,
+                                               const Tensor& class_weight, const Tensor& gradient, const Tensor& taken,
+                                               const Tensor& grad_loss, Values... values) {
+    return ::one_pass_backward(pred, target, label, class_weight, gradient, taken, grad_loss, {values...});
+  }
+
   // Without this Paddle would leave second derivatives out without a word.
   static std::vector<Tensor> double_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, Values...) {
     PD_THROW("the fused varifocal loss has no second derivative: use paddle_vfl.reference.varifocal_loss for it");
   }
 
   static std::vector<Shape> infer_shape(const Shape& pred, const Shape&, const Shape&, const Shape&, Values... values) {
-    return {Attributes{values...}.reduce_rows && !pred.empty() ? without_classes(pred) : pred};
+    return {loss_shape(pred, reduction_of(Attributes{values...}))};
+  }
+
+  static std::vector<Shape> infer_one_pass_shape(const Shape& pred, const Shape&, const Shape&, const Shape&,
+                                                 Values... values) {
+    return {loss_shape(pred, reduction_of(Attributes{values...})), pred, {1}};
   }
 };
 
 std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const DataType&, const DataType&) {
   return {loss_dtype(pred)};
+}
+
+std::vector<DataType> infer_one_pass_dtype(const DataType& pred, const DataType&, const DataType&, const DataType&) {
+  return {loss_dtype(pred), pred, DataType::INT32};
 }
 
 }  // namespace
@@ -210,6 +309,26 @@ PD_BUILD_GRAD_OP(paddle_vfl_varifocal_loss)
     .SetKernelFn(PD_KERNEL(Operator::backward)) VFL_SPMD_RULE(backward);
 
 PD_BUILD_DOUBLE_GRAD_OP(paddle_vfl_varifocal_loss)
+    .Inputs({"Pred", "Target", paddle::Grad("Loss"), paddle::Grad(paddle::Grad("Pred"))})
+    .Outputs({paddle::Grad(paddle::Grad("Loss"))})
+    .Attrs(paddle_vfl::attribute_texts())
+    .SetKernelFn(PD_KERNEL(Operator::double_backward));
+
+PD_BUILD_OP(paddle_vfl_varifocal_loss_one_pass)
+    .Inputs({"Pred", "Target", "Label", "ClassWeight"})
+    .Outputs({"Loss", "Gradient", "Taken"})
+    .Attrs(paddle_vfl::attribute_texts())
+    .SetKernelFn(PD_KERNEL(Operator::one_pass_forward))
+    .SetInferShapeFn(PD_INFER_SHAPE(Operator::infer_one_pass_shape))
+    .SetInferDtypeFn(PD_INFER_DTYPE(infer_one_pass_dtype));
+
+PD_BUILD_GRAD_OP(paddle_vfl_varifocal_loss_one_pass)
+    .Inputs({"Pred", "Target", "Label", "ClassWeight", "Gradient", "Taken", paddle::Grad("Loss")})
+    .Outputs({paddle::Grad("Pred")})
+    .Attrs(paddle_vfl::attribute_texts())
+    .SetKernelFn(PD_KERNEL(Operator::one_pass_backward));
+
+PD_BUILD_DOUBLE_GRAD_OP(paddle_vfl_varifocal_loss_one_pass)
     .Inputs({"Pred", "Target", paddle::Grad("Loss"), paddle::Grad(paddle::Grad("Pred"))})
     .Outputs({paddle::Grad(paddle::Grad("Loss"))})
     .Attrs(paddle_vfl::attribute_texts())

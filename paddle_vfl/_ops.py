@@ -15,6 +15,7 @@ from ._version import __version__, local_version
 __all__ = ["extension", "varifocal"]
 
 _OP = "paddle_vfl_varifocal_loss"
+_ONE_PASS = _OP + "_one_pass"
 _NAME = "paddle_vfl._C"
 
 
@@ -64,19 +65,51 @@ else:  # Paddle 2.6
     _run = paddle.base.core.eager._run_custom_op
 
 
-# TargetKind and PositiveWeight in csrc/varifocal.h
+# TargetKind and PositiveWeight in csrc/varifocal.h, Reduction in csrc/attributes.h
 KINDS = ("dense", "masked", "pair")
 POSITIVE_WEIGHTS = ("score", "one", "modulated")
+REDUCTIONS = ("none", "row", "sum", "mean")
+_ONE_PASS_DTYPES = (paddle.float32, paddle.float64)
 
 
-def varifocal(
+def varifocal(pred, target, label, class_weight, *, reduction, **options):
+    """The loss; the arguments are those of csrc/varifocal_op.cc, checked by the caller.
+
+    On the CPU one call of an operator gives the whole loss, with the gradient where one is wanted. In programs, of
+    distributed tensors and on a GPU, sums and means are Paddle's operators behind that which adds up the rows.
+    """
+    if _is_eager_on_cpu(pred):
+        wants_gradient = not pred.stop_gradient and paddle.is_grad_enabled()
+        one_pass = wants_gradient and reduction != "none" and pred.dtype in _ONE_PASS_DTYPES
+        name = _ONE_PASS if one_pass else _OP
+        return _call(name, pred, target, label, class_weight, reduction=reduction, **options)
+    if reduction in ("none", "row"):
+        return _call(_OP, pred, target, label, class_weight, reduction=reduction, **options)
+    classes = pred.shape[-1]
+    # a static program may not know the number of classes yet
+    rows = reduction == "sum" or classes > 0
+    loss = _call(_OP, pred, target, label, class_weight, reduction="row" if rows else "none", **options)
+    if reduction == "sum":
+        return loss.sum()
+    return loss.mean() / classes if rows else loss.mean()
+
+
+def _is_eager_on_cpu(tensor):
+    if not paddle.in_dynamic_mode():
+        return False
+    # to_static (SOT) cannot break its graph at is_cpu_place()
+    return str(tensor.place) == "Place(cpu)" and not (hasattr(tensor, "is_dist") and tensor.is_dist())
+
+
+def _call(
+    name,
     pred,
     target,
     label,
     class_weight,
     *,
     use_sigmoid,
-    reduce_rows,
+    reduction,
     detach_weight,
     kind,
     positive_weight,
@@ -84,7 +117,6 @@ def varifocal(
     gamma,
     target_power,
 ):
-    """One call of the operator; the arguments are those of csrc/varifocal_op.cc, checked by the caller."""
     inputs = {
         "Pred": pred,
         "Target": target,
@@ -93,18 +125,21 @@ def varifocal(
     }
     attrs = {
         "use_sigmoid": bool(use_sigmoid),
-        "reduce_rows": bool(reduce_rows),
         "detach_weight": bool(detach_weight),
         "weighted": class_weight is not None,
         "kind": KINDS.index(kind),
         "positive_weight": POSITIVE_WEIGHTS.index(positive_weight),
+        "reduction": REDUCTIONS.index(reduction),
         "alpha": repr(float(alpha)),
         "gamma": repr(float(gamma)),
         "target_power": repr(float(target_power)),
     }
-    if _eager_or_pir():
-        return _run(_OP, *inputs.values(), *attrs.values())[0]
-    return _append(inputs, attrs)
+    if not _eager_or_pir():
+        return _append(inputs, attrs)
+    loss = _run(name, *inputs.values(), *attrs.values())[0]
+    if paddle.in_dynamic_mode() and not paddle.is_grad_enabled():
+        loss.stop_gradient = True  # which custom operators forget
+    return loss
 
 
 def _eager_or_pir():

@@ -5,7 +5,7 @@ import paddle
 import pytest
 from paddle.distributed.fleet.utils import recompute
 
-from paddle_vfl import VarifocalLoss, varifocal_loss
+from paddle_vfl import VarifocalLoss, _ops, varifocal_loss
 
 ROWS, CLASSES = 20, 7
 
@@ -144,6 +144,16 @@ def test_no_grad(call, data):
     np.testing.assert_allclose(float(loss), value_and_grad(call, data)[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("reduction", ["none", "row", "sum", "mean"])
+def test_what_needs_no_gradient_has_none(reduction, data):
+    pred, score = map(paddle.to_tensor, data[:2])
+    assert varifocal_loss(pred, score, reduction=reduction).stop_gradient
+    pred.stop_gradient = False
+    assert not varifocal_loss(pred, score, reduction=reduction).stop_gradient
+    with paddle.no_grad():
+        assert varifocal_loss(pred, score, reduction=reduction).stop_gradient
+
+
 @calls
 def test_paddle_grad_and_retain_graph(call, data):
     """The same gradient twice from one graph, through backward() and paddle.grad, and of a tensor in the middle of the
@@ -158,6 +168,76 @@ def test_paddle_grad_and_retain_graph(call, data):
     loss.backward(retain_graph=True)
     loss.backward()
     np.testing.assert_allclose(leaf.grad.numpy(), 2 * expected, rtol=1e-6, atol=1e-9)
+
+
+TWO_PASSES = "paddle_vfl_varifocal_loss"
+ONE_PASS = TWO_PASSES + "_one_pass"
+
+
+@pytest.mark.parametrize(
+    "dtype, reduction, wants_gradient, expected",
+    [
+        ("float32", "sum", True, ONE_PASS),
+        ("float32", "mean", True, ONE_PASS),
+        ("float64", "row", True, ONE_PASS),
+        ("float32", "none", True, TWO_PASSES),
+        ("float16", "sum", True, TWO_PASSES),
+        ("float32", "sum", False, TWO_PASSES),
+    ],
+)
+def test_loss_and_gradient_are_one_pass_where_both_are_wanted(
+    dtype, reduction, wants_gradient, expected, data, op_calls
+):
+    pred = paddle.to_tensor(data[0], dtype=dtype, stop_gradient=not wants_gradient)
+    varifocal_loss(pred, paddle.to_tensor(data[1]), reduction=reduction)
+    with paddle.no_grad():
+        varifocal_loss(pred, paddle.to_tensor(data[1]), reduction=reduction)
+    assert op_calls == [expected, TWO_PASSES]
+
+
+@pytest.mark.parametrize("rows", [20, 4000], ids=["small", "from the pool"])
+@pytest.mark.parametrize("kind", ["dense", "masked", "pair"])
+@pytest.mark.parametrize("reduction", ["row", "sum", "mean"])
+def test_one_pass_gives_the_bits_of_two_whenever_it_is_asked(reduction, kind, rows, rng, monkeypatch):
+    """The gradient is handed over as it lies at the first backward pass, and computed anew at each that follows, though
+    others are added to the one handed over."""
+    score = paddle.to_tensor(np.where(rng.random((rows, 80)) < 0.1, rng.random((rows, 80)), 0), dtype="float32")
+    target = (paddle.to_tensor(rng.integers(0, 90, rows)), score.max(-1)) if kind == "pair" else score
+    label = (score > 0).cast("float32") if kind == "masked" else None
+    options = dict(reduction=reduction, class_weight=(rng.random(80) * 2).tolist())
+    leaf = paddle.to_tensor(rng.normal(-2, 3, (rows, 80)), dtype="float32", stop_gradient=False)
+    upstream = paddle.to_tensor(rng.random(rows), dtype="float32") if reduction == "row" else 1.0
+
+    def total():
+        pred = leaf * 1.0
+        loss = varifocal_loss(pred, target, label, **options)
+        return pred, (loss * upstream).sum(), loss
+
+    pred, loss, _ = total()
+    grads = [paddle.grad(loss, pred, retain_graph=True)[0].numpy() for _ in range(3)]
+    for grad in grads[1:]:
+        np.testing.assert_array_equal(grad, grads[0])
+
+    pred, loss, _ = total()
+    for _ in range(2):  # PaddlePaddle adds the second gradient into the first
+        (sum_of_two,) = paddle.grad(loss + (2.0 * pred).sum(), pred, retain_graph=True)
+        np.testing.assert_allclose(sum_of_two.numpy(), grads[0] + 2, rtol=1e-6)
+        np.testing.assert_array_equal(paddle.grad(loss, pred, retain_graph=True)[0].numpy(), grads[0])
+
+    one_pass_loss = total()[2].numpy()
+    monkeypatch.setattr(_ops, "_ONE_PASS_DTYPES", ())
+    pred, loss, two_pass_loss = total()
+    np.testing.assert_array_equal(two_pass_loss.numpy(), one_pass_loss)
+    np.testing.assert_allclose(paddle.grad(loss, pred)[0].numpy(), grads[0], rtol=3e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_factor_behind_the_sum_scales_the_gradient_once(dtype, data):
+    pred = paddle.to_tensor(data[0], dtype=dtype, stop_gradient=False)
+    score = paddle.to_tensor(data[1], dtype=dtype)
+    plain, scaled = (varifocal_loss(pred, score, reduction="sum") for _ in range(2))
+    expected = paddle.grad(plain, pred)[0].numpy() * np.asarray(0.37, dtype)
+    np.testing.assert_array_equal(paddle.grad(scaled * 0.37, pred)[0].numpy(), expected)
 
 
 @calls

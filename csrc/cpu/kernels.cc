@@ -16,6 +16,8 @@ namespace paddle_vfl {
   namespace isa {                                                \
   void forward(const Problem&, void*, int64_t, int64_t);         \
   void backward(const Problem&, Array, void*, int64_t, int64_t); \
+  void one_pass(const Problem&, void*, void*, int64_t, int64_t); \
+  void scale(const Problem&, Array, void*, int64_t, int64_t);    \
   }
 #ifdef VFL_X86_KERNELS
 VFL_DECLARE(avx512)
@@ -69,6 +71,17 @@ std::atomic<const Kernels*>& current() {
   return kernels;
 }
 
+template <class T>
+double sum(const T* values, int64_t count) {
+  double lanes[8] = {}, total = 0;
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    for (int lane = 0; lane < 8; ++lane) lanes[lane] += double(values[i + lane]);
+  for (const double lane : lanes) total += lane;
+  for (; i < count; ++i) total += double(values[i]);
+  return total;
+}
+
 // Rows that are worth handing to another thread: about 32,768 elements.
 int64_t grain(const Problem& problem) { return 32768 / (problem.classes > 0 ? problem.classes : 1) + 1; }
 
@@ -77,10 +90,10 @@ int64_t grain(const Problem& problem) { return 32768 / (problem.classes > 0 ? pr
 const std::vector<Kernels>& all_kernels() {
   static const std::vector<Kernels> kernels = {
 #ifdef VFL_X86_KERNELS
-      {"avx512", has_avx512, avx512::forward, avx512::backward},
-      {"avx2", has_avx2, avx2::forward, avx2::backward},
+      {"avx512", has_avx512, avx512::forward, avx512::backward, avx512::one_pass, avx512::scale},
+      {"avx2", has_avx2, avx2::forward, avx2::backward, avx2::one_pass, avx2::scale},
 #endif
-      {"portable", always, portable::forward, portable::backward},
+      {"portable", always, portable::forward, portable::backward, portable::one_pass, portable::scale},
   };
   return kernels;
 }
@@ -99,6 +112,24 @@ void backward_cpu(const Problem& given, Array grad_loss, void* grad_pred) {
   const BackwardKernel kernel = current().load()->backward;
   parallel_for(problem.rows, grain(problem),
                [&](int64_t begin, int64_t end) { kernel(problem, grad_loss, grad_pred, begin, end); });
+}
+
+void one_pass_cpu(const Problem& given, void* loss, void* grad) {
+  const Problem problem = flattened(given);
+  const OnePassKernel kernel = current().load()->one_pass;
+  parallel_for(problem.rows, grain(problem),
+               [&](int64_t begin, int64_t end) { kernel(problem, loss, grad, begin, end); });
+}
+
+void scale_cpu(const Problem& problem, Array factor, void* grad) {
+  const ScaleKernel kernel = current().load()->scale;
+  parallel_for(problem.rows, grain(problem),
+               [&](int64_t begin, int64_t end) { kernel(problem, factor, grad, begin, end); });
+}
+
+double sum_cpu(Array values, int64_t count) {
+  return values.type == DType::kFloat64 ? sum(static_cast<const double*>(values.data), count)
+                                        : sum(static_cast<const float*>(values.data), count);
 }
 
 }  // namespace paddle_vfl

@@ -15,42 +15,51 @@ namespace VFL_ISA {
 
 constexpr int kTile = 512;
 
-// T is computed in, P holds the predictions, Q the targets and masks.
-// out: the loss, a T, or the gradient, a P if kGrad, of n elements; the operands that kElements or kGrad leave out may
-// be null.
+// What is computed of the elements.
+enum class Want {
+  kLoss,
+  kGrad,  // times the upstream gradient
+  kBoth,  // the gradient of the sum: without the upstream gradient, which is not known yet
+};
+
+// T is computed in, P holds the predictions and their gradients, Q the targets and masks, of n elements. What kElements
+// or kWant leave out may be null.
 template <class T, class P, class Q>
 using TileFunction = void (*)(int n, const P* x, const Q* q, const Q* y, const T* upstream,
-                              const Coefficients<Simd<T>>& c, void* out);
+                              const Coefficients<Simd<T>>& c, T* loss, P* grad);
 
-template <class T, class P, class Q, class F, Elements kElements, bool kGrad>
-void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c,
-                  void* result) {
+template <class T, class P, class Q, class F, Elements kElements, Want kWant>
+void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c, T* loss,
+                  P* grad) {
   using B = Simd<T>;
   using V = typename B::V;
-  using Out = std::conditional_t<kGrad, P, T>;
   constexpr bool kReadsQ = kElements != Elements::kBackground, kReadsY = kElements == Elements::kMasked;
-  Out* const out = static_cast<Out*>(result);
-  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream, Out* out)
+  constexpr bool kReadsUpstream = kWant == Want::kGrad;
+  constexpr bool kLoss = kWant != Want::kGrad, kGrad = kWant != Want::kLoss;
+  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream, T* loss, P* grad)
                              __attribute__((always_inline)) {
                                const V vq = kReadsQ ? load<T>(q) : V{};
                                const V vy = kReadsY ? load<T>(y) : V{};
-                               const V vu = kGrad ? load<T>(upstream) : V{};
-                               store<T>(out, varifocal<B, F, kElements, kGrad>(load<T>(x), vq, vy, vu, c));
+                               const auto result = varifocal<B, F, kElements>(load<T>(x), vq, vy, c);
+                               if (kLoss) store<T>(loss, result.loss);
+                               if (kGrad)
+                                 store<T>(grad, kReadsUpstream ? result.grad * load<T>(upstream) : result.grad);
                              };
   int i = 0;
   for (; i + B::kLanes <= n; i += B::kLanes)
-    vector_at(x + i, kReadsQ ? q + i : q, kReadsY ? y + i : y, kGrad ? upstream + i : upstream, out + i);
+    vector_at(x + i, kReadsQ ? q + i : q, kReadsY ? y + i : y, kReadsUpstream ? upstream + i : upstream,
+              kLoss ? loss + i : loss, kGrad ? grad + i : grad);
   if (const int rest = n - i) {
-    P last_x[B::kLanes] = {};
+    P last_x[B::kLanes] = {}, last_grad[B::kLanes];
     Q last_q[B::kLanes] = {}, last_y[B::kLanes] = {};
-    T last_upstream[B::kLanes] = {};
-    Out last_out[B::kLanes];
+    T last_upstream[B::kLanes] = {}, last_loss[B::kLanes];
     std::memcpy(last_x, x + i, rest * sizeof(P));
     if (kReadsQ) std::memcpy(last_q, q + i, rest * sizeof(Q));
     if (kReadsY) std::memcpy(last_y, y + i, rest * sizeof(Q));
-    if (kGrad) std::memcpy(last_upstream, upstream + i, rest * sizeof(T));
-    vector_at(last_x, last_q, last_y, last_upstream, last_out);
-    std::memcpy(out + i, last_out, rest * sizeof(Out));
+    if (kReadsUpstream) std::memcpy(last_upstream, upstream + i, rest * sizeof(T));
+    vector_at(last_x, last_q, last_y, last_upstream, last_loss, last_grad);
+    if (kLoss) std::memcpy(loss + i, last_loss, rest * sizeof(T));
+    if (kGrad) std::memcpy(grad + i, last_grad, rest * sizeof(P));
   }
 }
 
@@ -81,33 +90,35 @@ struct Tile {
 };
 
 // Q holds the targets and masks: P if they have the type of the predictions, or T, to which they are converted.
-template <DType kPred, class Q, bool kGrad>
+template <DType kPred, class Q, Want kWant>
 class Pass {
   static constexpr DType kComputed = computed_in(kPred);
+  static constexpr bool kLoss = kWant != Want::kGrad, kGrad = kWant != Want::kLoss, kUpstream = kWant == Want::kGrad;
   using P = Stored<kPred>;
   using T = Stored<kComputed>;
-  using Out = std::conditional_t<kGrad, P, T>;
 
  public:
-  Pass(const Problem& problem, Array grad_loss, void* out)
+  // what kWant leaves out is null
+  Pass(const Problem& problem, Array grad_loss, void* loss, void* grad)
       : problem_(problem),
         grad_loss_(grad_loss),
-        out_(static_cast<Out*>(out)),
+        loss_(static_cast<T*>(loss)),
+        grad_(static_cast<P*>(grad)),
         class_weight_(static_cast<const T*>(problem.class_weight.data)),
         coefficients_(problem),
         compute_(dispatch_kind_and_formula(
             problem,
             [](auto kind, auto formula) {
-              return &compute_tile<T, P, Q, decltype(formula), elements_of(decltype(kind)::value), kGrad>;
+              return &compute_tile<T, P, Q, decltype(formula), elements_of(decltype(kind)::value), kWant>;
             })),
         compute_positives_(dispatch_formula(
-            problem, [](auto formula) { return &compute_tile<T, T, T, decltype(formula), Elements::kDense, kGrad>; })) {
+            problem, [](auto formula) { return &compute_tile<T, T, T, decltype(formula), Elements::kDense, kWant>; })) {
     if (class_weight_ != nullptr && problem.classes <= kTile)  // all tiles begin with the first class
       for (int i = 0; i < kTile; ++i) weight_[i] = class_weight_[i % problem.classes];
   }
 
   void run(int64_t begin, int64_t end) {
-    if (kGrad) find_uniform_upstream(begin, end);
+    if (kUpstream) find_uniform_upstream(begin, end);
     const int64_t classes = problem_.classes;
     if (classes <= kTile) {
       const int64_t step = kTile / std::max<int64_t>(classes, 1);
@@ -115,7 +126,7 @@ class Pass {
         const Tile tile{row, 0, static_cast<int>(std::min(step, end - row)), static_cast<int>(classes)};
         compute(tile);
         if (sums())
-          for (int r = 0; r < tile.rows; ++r) set_number(out_[row + r], sum(loss_ + r * classes, tile.columns));
+          for (int r = 0; r < tile.rows; ++r) loss_[row + r] = sum(terms_ + r * classes, tile.columns);
       }
     } else {
       for (int64_t row = begin; row < end; ++row) {
@@ -123,31 +134,31 @@ class Pass {
         for (int64_t column = 0; column < classes; column += kTile) {
           const Tile tile{row, column, 1, static_cast<int>(std::min<int64_t>(kTile, classes - column))};
           compute(tile);
-          if (sums()) total += sum(loss_, tile.columns);
+          if (sums()) total += sum(terms_, tile.columns);
         }
-        if (sums()) set_number(out_[row], total);
+        if (sums()) loss_[row] = total;
       }
     }
   }
 
  private:
-  // whether the results are row sums of the loss
-  bool sums() const { return !kGrad && problem_.reduce_rows; }
+  bool sums() const { return kLoss && problem_.reduce_rows; }
 
-  // The tile's results into out_, or into loss_ if they are going to be summed.
+  // The tile's losses into loss_, or into terms_ if they are going to be summed, and its gradients into grad_.
   void compute(const Tile& tile) {
     const int n = tile.rows * tile.columns;
     const int64_t offset = tile.row * problem_.classes + tile.column;
     const P* x = static_cast<const P*>(problem_.pred.data) + offset;
     const Q* q = problem_.kind == TargetKind::kPair ? nullptr : operand(problem_.target, offset, n, q_);
     const Q* y = problem_.kind == TargetKind::kMasked ? operand(problem_.label, offset, n, y_) : nullptr;
-    const T* upstream = kGrad ? upstream_of(tile, offset, n) : nullptr;
-    Out* out = out_ + offset;
-    if constexpr (!kGrad) out = sums() ? loss_ : out;
-    compute_(n, x, q, y, upstream, coefficients_, out);
-    if (problem_.kind == TargetKind::kPair) compute_positives(tile, x, upstream, out);
-    if constexpr (!kGrad)
-      if (class_weight_ != nullptr) weigh(tile, n, out, out);
+    const T* upstream = kUpstream ? upstream_of(tile, offset, n) : nullptr;
+    T* loss = !kLoss ? nullptr : sums() ? terms_ : loss_ + offset;
+    P* grad = kGrad ? grad_ + offset : nullptr;
+    compute_(n, x, q, y, upstream, coefficients_, loss, grad);
+    if (problem_.kind == TargetKind::kPair) compute_positives(tile, x, upstream, loss, grad);
+    if (class_weight_ == nullptr) return;
+    if constexpr (kLoss) weigh(tile, n, loss, loss);
+    if constexpr (kWant == Want::kBoth) weigh(tile, n, grad, grad);
   }
 
   // out[0, n) = in[0, n) times the weights of the classes.
@@ -196,7 +207,7 @@ class Pass {
   }
 
   // Pairs: the tile was computed as background; compute the few elements that have a score once more, together.
-  void compute_positives(const Tile& tile, const P* x, const T* upstream, Out* out) {
+  void compute_positives(const Tile& tile, const P* x, const T* upstream, T* loss, P* grad) {
     int count = 0;
     for (int r = 0; r < tile.rows; ++r) {
       const int64_t label = class_of(problem_.label, tile.row + r);
@@ -205,45 +216,68 @@ class Pass {
       place_[count] = at;
       gathered_x_[count] = to_number(x[at]);
       widen(problem_.target, tile.row + r, 1, gathered_q_ + count);
-      if (kGrad) gathered_upstream_[count] = upstream[at];
+      if (kUpstream) gathered_upstream_[count] = upstream[at];
       ++count;
     }
     if (count == 0) return;
-    compute_positives_(count, gathered_x_, gathered_q_, nullptr, gathered_upstream_, coefficients_, gathered_out_);
-    for (int i = 0; i < count; ++i) set_number(out[place_[i]], gathered_out_[i]);
+    compute_positives_(count, gathered_x_, gathered_q_, nullptr, gathered_upstream_, coefficients_, gathered_loss_,
+                       gathered_grad_);
+    for (int i = 0; i < count; ++i) {
+      if (kLoss) loss[place_[i]] = gathered_loss_[i];
+      if (kGrad) set_number(grad[place_[i]], gathered_grad_[i]);
+    }
   }
 
   const Problem& problem_;
   const Array grad_loss_;
-  Out* const out_;
+  T* const loss_;
+  P* const grad_;
   const T* const class_weight_;  // or null
   const Coefficients<Simd<T>> coefficients_;
   const TileFunction<T, P, Q> compute_;
   const TileFunction<T, T, T> compute_positives_;
   bool uniform_ = false;  // upstream_ is that of every tile
-  alignas(64) T q_[kTile], y_[kTile], upstream_[kTile], row_grad_[kTile], loss_[kTile];
+  alignas(64) T q_[kTile], y_[kTile], upstream_[kTile], row_grad_[kTile], terms_[kTile];
   T weight_[kTile], weighted_[kTile];  // the weights of the classes of a tile, and upstream_ times them
-  T gathered_x_[kTile], gathered_q_[kTile], gathered_upstream_[kTile], gathered_out_[kTile];
+  T gathered_x_[kTile], gathered_q_[kTile], gathered_upstream_[kTile], gathered_loss_[kTile], gathered_grad_[kTile];
   int place_[kTile];
 };
 
-template <DType kPred, bool kGrad>
-void run(const Problem& problem, Array grad_loss, void* out, int64_t begin, int64_t end) {
+template <DType kPred, Want kWant>
+void run(const Problem& problem, Array grad_loss, void* loss, void* grad, int64_t begin, int64_t end) {
   using P = Stored<kPred>;
   using T = Stored<computed_in(kPred)>;
   if constexpr (!std::is_same_v<P, T>)
-    if (has_one_dtype(problem)) return Pass<kPred, P, kGrad>(problem, grad_loss, out).run(begin, end);
-  Pass<kPred, T, kGrad>(problem, grad_loss, out).run(begin, end);
+    if (has_one_dtype(problem)) return Pass<kPred, P, kWant>(problem, grad_loss, loss, grad).run(begin, end);
+  Pass<kPred, T, kWant>(problem, grad_loss, loss, grad).run(begin, end);
 }
 
 void forward(const Problem& problem, void* loss, int64_t begin, int64_t end) {
   dispatch(FloatingTypes(), problem.pred.type,
-           [&](auto type) { run<decltype(type)::value, false>(problem, {}, loss, begin, end); });
+           [&](auto type) { run<decltype(type)::value, Want::kLoss>(problem, {}, loss, nullptr, begin, end); });
 }
 
 void backward(const Problem& problem, Array grad_loss, void* grad_pred, int64_t begin, int64_t end) {
-  dispatch(FloatingTypes(), problem.pred.type,
-           [&](auto type) { run<decltype(type)::value, true>(problem, grad_loss, grad_pred, begin, end); });
+  dispatch(FloatingTypes(), problem.pred.type, [&](auto type) {
+    run<decltype(type)::value, Want::kGrad>(problem, grad_loss, nullptr, grad_pred, begin, end);
+  });
+}
+
+void one_pass(const Problem& problem, void* loss, void* grad, int64_t begin, int64_t end) {
+  dispatch(OnePassTypes(), problem.pred.type,
+           [&](auto type) { run<decltype(type)::value, Want::kBoth>(problem, {}, loss, grad, begin, end); });
+}
+
+void scale(const Problem& problem, Array factor, void* grad, int64_t begin, int64_t end) {
+  dispatch(OnePassTypes(), problem.pred.type, [&](auto type) {
+    using T = Stored<decltype(type)::value>;
+    const T* const factors = static_cast<const T*>(factor.data);
+    for (int64_t row = begin; row < end; ++row) {
+      if (factors[row] == 1) continue;
+      T* const values = static_cast<T*>(grad) + row * problem.classes;
+      for (int64_t i = 0; i < problem.classes; ++i) values[i] *= factors[row];
+    }
+  });
 }
 
 }  // namespace VFL_ISA

@@ -103,6 +103,12 @@ class Vector {
   };
 
   template <Elements kElements>
+  static VFL_INLINE T compute_one(T x, T q, T y, T upstream, const Coefficients<B>& c) {
+    const LossAndGrad<T> result = varifocal<B, Formula, kElements>(x, q, y, c);
+    return kGrad ? result.grad * upstream : result.loss;
+  }
+
+  template <Elements kElements>
   VFL_INLINE void compute_as(const Coefficients<B>& c, Pack<T, W>& result) {
 #pragma unroll
     for (int j = 0; j < W; ++j) {
@@ -110,7 +116,7 @@ class Vector {
       T q = 0, y = 0;
       if constexpr (kElements != Elements::kBackground) q = static_cast<T>(q_.number(j));
       if constexpr (kElements == Elements::kMasked) y = static_cast<T>(y_.number(j));
-      result.items[j] = varifocal<B, Formula, kElements, kGrad>(x, q, y, kGrad ? upstream_.items[j] : T(1), c);
+      result.items[j] = compute_one<kElements>(x, q, y, upstream_.items[j], c);
     }
   }
 
@@ -168,7 +174,7 @@ class Vector {
           x = static_cast<T>(x_.number(j));
           if constexpr (kGrad) upstream = upstream_.items[j];
         }
-        const T value = varifocal<B, Formula, Elements::kDense, kGrad>(x, q, T(0), upstream, c);
+        const T value = compute_one<Elements::kDense>(x, q, T(0), upstream, c);
 #pragma unroll
         for (uint32_t j = 0; j < W; ++j) result.items[j] = j == at ? value : result.items[j];
       }

@@ -178,22 +178,24 @@ def _layer_loss(layer, pred, target, weight, avg_factor):
     # not in the method: to_static rewrites the methods of any layer
     if avg_factor is not None and layer.reduction == "sum":
         raise ValueError('avg_factor can not be used with reduction="sum"')
-    pair = isinstance(target, (tuple, list))
-    # PaddleDetection sums over axis 1 for probabilities, and QualityFocalLoss, whose targets are pairs, always
-    rows = pair or (not layer.use_sigmoid and len(pred.shape) == 2)
-    classes = pred.shape[-1]
-    sum_classes_first = rows or (layer.use_sigmoid and layer.reduction != "none" and weight is None and classes > 0)
-    loss = varifocal_loss(
-        pred, target, **layer.formula, use_sigmoid=layer.use_sigmoid, reduction="row" if sum_classes_first else "none"
-    )
-    if not layer.use_sigmoid and not rows:
-        loss = loss.sum(axis=1)
-    if weight is not None:
-        loss = loss * weight
-    if layer.reduction == "sum":
-        loss = loss.sum()
-    elif layer.reduction == "mean" and avg_factor is not None:
-        loss = loss.sum() / avg_factor
-    elif layer.reduction == "mean":
-        loss = loss.mean() / (1 if rows or not sum_classes_first else classes)
+    reduction, pair = layer.reduction, isinstance(target, (tuple, list))
+    if reduction == "mean" and avg_factor is not None:
+        reduction = "sum"
+
+    def loss_with(reduction):
+        return varifocal_loss(pred, target, **layer.formula, use_sigmoid=layer.use_sigmoid, reduction=reduction)
+
+    if weight is None and (reduction == "sum" or (reduction == "mean" and layer.use_sigmoid and not pair)):
+        loss = loss_with(reduction)
+    else:
+        # PaddleDetection sums over axis 1 for probabilities, and QualityFocalLoss, whose targets are pairs, always
+        if pair or (not layer.use_sigmoid and len(pred.shape) == 2):
+            loss = loss_with("row")
+        else:
+            loss = loss_with("none") if layer.use_sigmoid else loss_with("none").sum(axis=1)
+        if weight is not None:
+            loss = loss * weight
+        loss = loss if reduction == "none" else loss.sum() if reduction == "sum" else loss.mean()
+    if layer.reduction == "mean" and avg_factor is not None:
+        loss = loss / avg_factor
     return loss if layer.loss_weight == 1 else layer.loss_weight * loss

@@ -13,7 +13,6 @@ from .. import _ops, reference
 
 __all__ = ["check_class_weight", "check_factor", "positive_weight_of", "varifocal_loss"]
 
-REDUCTIONS = ("none", "row", "sum", "mean")
 _FLOATS = ("float32", "float64", "float16", "bfloat16")
 _INTEGERS = ("int32", "int64")
 _HAS_GPUS = paddle.is_compiled_with_cuda()
@@ -86,8 +85,8 @@ def varifocal_loss(
     positive_weight = positive_weight_of(iou_weighted, positive_weight)
     if class_weight is not None:
         class_weight = _class_weight_tensor(class_weight, pred)
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, REDUCTIONS))}")
+    if reduction not in _ops.REDUCTIONS:
+        raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, _ops.REDUCTIONS))}")
 
     if any(tensor is not None and _wants_gradient(tensor) for tensor in (target, label, class_weight)):
         # the operator takes targets for constants, as PaddleDetection does
@@ -107,16 +106,13 @@ def varifocal_loss(
 
     if label is not None and not pair and _dtype(label) not in _FLOATS:
         label = label.cast("float32")
-    classes = pred.shape[-1]
-    # a static program may not know the number of classes yet
-    rows = reduction in ("row", "sum") or (reduction == "mean" and classes > 0)
-    loss = _ops.varifocal(
+    return _ops.varifocal(
         pred,
         target,
         label,
         class_weight,
         use_sigmoid=use_sigmoid,
-        reduce_rows=rows,
+        reduction=reduction,
         detach_weight=detach_weight,
         kind="pair" if pair else "dense" if label is None else "masked",
         positive_weight=positive_weight,
@@ -124,11 +120,6 @@ def varifocal_loss(
         gamma=gamma,
         target_power=target_power,
     )
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "mean":
-        return loss.mean() / classes if rows else loss.mean()
-    return loss
 
 
 def _dtype(tensor):

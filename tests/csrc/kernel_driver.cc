@@ -4,9 +4,9 @@
 //   kernel_driver < LINES        the same for each line of such words; callgrind's counts of each begin with the line
 //
 // KIND: dense, masked or pair; masked predictions are probabilities, as PP-YOLOE has them, the others logits. PASS:
-// forward or backward. LOSS: varifocal loss with that gamma; quality-focal; matchability-aware; or class-weighted,
-// varifocal loss with gamma 2. One row in 33 has a positive, or the share DENSITY of all elements of dense and masked
-// targets is, at random.
+// forward, backward, one-pass (both) or scale (what one-pass leaves to do). LOSS: varifocal loss with that gamma;
+// quality-focal; matchability-aware; or class-weighted, varifocal loss with gamma 2. One row in 33 has a positive, or
+// the share DENSITY of all elements of dense and masked targets is, at random.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -51,7 +51,7 @@ int run(const std::vector<std::string>& words) {
   std::minstd_rand random(1);
   const auto uniform = [&] { return static_cast<float>(random()) / static_cast<float>(random.max()); };
   std::vector<float> pred(rows * classes), target(rows * classes, 0.0f), mask(rows * classes, 0.0f), score(rows),
-      upstream(rows, 1.0f);
+      upstream(rows, 0.5f);
   std::vector<int64_t> label(rows, classes);
   for (float& x : pred) x = kind == "masked" ? 0.01f + 0.98f * uniform() : 6 * uniform() - 5;
   for (int64_t row = 0; row < rows; row += 33) {  // one row in 33 is positive
@@ -98,7 +98,7 @@ int run(const std::vector<std::string>& words) {
     problem.target = {score.data(), DType::kFloat32};
     problem.label = {label.data(), DType::kInt64};
   }
-  std::vector<double> loss(rows), upstream64(rows, 1.0);
+  std::vector<double> loss(rows), upstream64(rows, 0.5);
   std::vector<char> grad(rows * classes * 8);
   const Array grad_loss =
       type == DType::kFloat64 ? Array{upstream64.data(), type} : Array{upstream.data(), DType::kFloat32};
@@ -107,8 +107,12 @@ int run(const std::vector<std::string>& words) {
   const auto call = [&] {
     if (pass == "forward")
       forward_cpu(problem, loss.data());
-    else
+    else if (pass == "backward")
       backward_cpu(problem, grad_loss, grad.data());
+    else if (pass == "one-pass")
+      one_pass_cpu(problem, loss.data(), grad.data());
+    else
+      scale_cpu(problem, grad_loss, grad.data());
   };
   call();  // the first one starts threads and touches memory
   const auto start = std::chrono::steady_clock::now();

@@ -1,4 +1,4 @@
-"""The CPU kernels on their own: they compile without Paddle and without a warning, every one of them runs, and none takes
+"""The CPU kernels on their own: they compile without Paddle and without a warning, every one runs, and none takes
 more instructions than it did, which does not depend on how busy the machine is.
 
 Callgrind counts them. It has no AVX-512, whose kernels come from the same source as those counted here. ``pytest
@@ -18,37 +18,43 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, 
 
 ROWS, CLASSES = 300, 80
 MARGIN = 1.1
+ONE_PASS = ("one-pass", "scale")  # of float32 and float64
 # instruction set, target kind, pass, dtype, gamma or loss: instructions an element with g++ 12
 COUNTS = {
     "avx2 dense forward float32 2": 7.63,
-    "avx2 dense backward float32 2": 7.63,
-    "avx2 masked forward float32 2": 7.92,
-    "avx2 masked backward float32 2": 8.18,
-    "avx2 pair forward float32 2": 7.49,
+    "avx2 dense backward float32 2": 7.39,
+    "avx2 masked forward float32 2": 7.91,
+    "avx2 masked backward float32 2": 8.05,
+    "avx2 pair forward float32 2": 7.48,
     "avx2 pair backward float32 2": 7.25,
-    "portable dense forward float32 2": 25.07,
-    "portable dense backward float32 2": 25.64,
-    "portable masked forward float32 2": 26.86,
+    "avx2 dense one-pass float32 2": 8.40,
+    "avx2 masked one-pass float32 2": 9.06,
+    "avx2 pair one-pass float32 2": 8.28,
+    "avx2 dense scale float32 2": 1.61,
+    "avx2 dense one-pass float32 1.5": 11.82,
+    "portable dense forward float32 2": 25.06,
+    "portable dense backward float32 2": 25.90,
+    "portable masked forward float32 2": 26.85,
     "portable masked backward float32 2": 29.18,
     "portable pair forward float32 2": 24.07,
-    "portable pair backward float32 2": 24.66,
-    "avx2 dense forward float32 1.5": 10.81,
-    "avx2 dense backward float32 1.5": 10.81,
+    "portable pair backward float32 2": 24.67,
+    "avx2 dense forward float32 1.5": 10.80,
+    "avx2 dense backward float32 1.5": 10.69,
     "avx2 dense forward float32 1.7": 19.93,
-    "avx2 dense backward float32 1.7": 19.93,
-    "avx2 dense forward float64 2": 21.78,
-    "avx2 dense backward float64 2": 21.89,
+    "avx2 dense backward float32 1.7": 19.81,
+    "avx2 dense forward float64 2": 21.77,
+    "avx2 dense backward float64 2": 21.64,
     "avx2 dense forward float16 2": 7.62,
-    "avx2 dense backward float16 2": 7.76,
+    "avx2 dense backward float16 2": 7.63,
     "avx2 dense forward bfloat16 2": 7.99,
-    "avx2 dense backward bfloat16 2": 9.14,
-    "avx2 dense forward float32 class-weighted": 8.61,
-    "avx2 dense backward float32 class-weighted": 8.62,
+    "avx2 dense backward bfloat16 2": 9.15,
+    "avx2 dense forward float32 class-weighted": 8.60,
+    "avx2 dense backward float32 class-weighted": 8.38,
     "avx2 pair forward float32 class-weighted": 8.46,
     "avx2 pair backward float32 class-weighted": 8.24,
-    "avx2 pair forward float32 quality-focal": 10.78,
-    "avx2 pair backward float32 quality-focal": 11.04,
-    "avx2 masked forward float32 matchability-aware": 11.33,
+    "avx2 pair forward float32 quality-focal": 10.77,
+    "avx2 pair backward float32 quality-focal": 10.92,
+    "avx2 masked forward float32 matchability-aware": 11.32,
     "avx2 masked backward float32 matchability-aware": 11.95,
 }
 
@@ -57,11 +63,12 @@ COUNTS = {
 def test_every_kernel_runs(driver, isa):
     choices = (
         ["dense", "masked", "pair"],
-        ["forward", "backward"],
+        ["forward", "backward", "one-pass", "scale"],
         ["float32", "float64", "float16", "bfloat16"],
         ["2", "1.5", "1.7"],
     )
-    lines = [f"{isa} {' '.join(words)} 7 13 2" for words in itertools.product(*choices)]
+    calls = [words for words in itertools.product(*choices) if not ("16" in words[2] and words[1] in ONE_PASS)]
+    lines = [f"{isa} {' '.join(words)} 7 13 2" for words in calls]
     done = subprocess.run([driver], input="\n".join(lines), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.count(" ns an element\n") == len(lines), done.stderr
 
@@ -88,4 +95,4 @@ def test_no_kernel_takes_more_instructions(counted, kernel):
     if kernel.split()[0] not in extension.isa_supported():
         pytest.skip("this machine has no " + kernel.split()[0])
     print(f"\n    {kernel!r}: {counted[kernel]:.2f},")
-    assert 1 < counted[kernel] <= COUNTS[kernel] * MARGIN
+    assert 0.1 < counted[kernel] <= COUNTS[kernel] * MARGIN

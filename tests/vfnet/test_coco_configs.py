@@ -48,7 +48,7 @@ def test_a_training_step(name, coco, op_calls):
     losses = trainer.model(next(iter(trainer.loader)))
     losses["loss"].backward()
     trainer.optimizer.step()
-    assert op_calls == ["paddle_vfl_varifocal_loss"]
+    assert len(op_calls) == 1
     assert 0 < float(losses["loss"]) < 1e4
 
 
