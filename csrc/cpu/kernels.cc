@@ -87,6 +87,18 @@ int64_t grain(const Problem& problem) { return 32768 / (problem.classes > 0 ? pr
 
 }  // namespace
 
+// Intel's own prefetchers stop at the end of a page; 1 to 8 KiB are as good. Zen 4 needs none, and more costs time.
+ptrdiff_t prefetch_distance() {
+  static const ptrdiff_t distance = [] {
+    if (const char* value = std::getenv("PADDLE_VFL_PREFETCH")) return static_cast<ptrdiff_t>(std::atol(value));
+#ifdef VFL_X86_KERNELS
+    if (__builtin_cpu_is("intel")) return ptrdiff_t(2048);
+#endif
+    return ptrdiff_t(0);
+  }();
+  return distance;
+}
+
 const std::vector<Kernels>& all_kernels() {
   static const std::vector<Kernels> kernels = {
 #ifdef VFL_X86_KERNELS

@@ -1,6 +1,7 @@
 // The CPU kernels: one implementation (kernels.inl), compiled once per instruction set.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,10 @@ const std::vector<Kernels>& all_kernels();
 std::string get_isa();
 // Throws std::invalid_argument if there is no such version or the machine cannot run it.
 void set_isa(const std::string& name);
+
+// How many bytes ahead of their use the kernels ask for memory: PADDLE_VFL_PREFETCH, or what is best for the processor.
+// 0 asks for what is loaded next anyway.
+ptrdiff_t prefetch_distance();
 
 // The whole problem, on get_num_threads() threads.
 void forward_cpu(const Problem& problem, void* loss);

@@ -23,14 +23,20 @@ enum class Want {
 };
 
 // T is computed in, P holds the predictions and their gradients, Q the targets and masks, of n elements. What kElements
-// or kWant leave out may be null.
+// or kWant leave out may be null. Memory is asked for `ahead` bytes beyond what is computed.
 template <class T, class P, class Q>
 using TileFunction = void (*)(int n, const P* x, const Q* q, const Q* y, const T* upstream,
-                              const Coefficients<Simd<T>>& c, T* loss, P* grad);
+                              const Coefficients<Simd<T>>& c, T* loss, P* grad, ptrdiff_t ahead);
+
+// A prefetch does not fault: it may reach beyond the arrays.
+template <bool kWrites>
+VFL_INLINE void prefetch(const void* p, ptrdiff_t ahead) {
+  __builtin_prefetch(static_cast<const char*>(p) + ahead, kWrites);
+}
 
 template <class T, class P, class Q, class F, Elements kElements, Want kWant>
 void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c, T* loss,
-                  P* grad) {
+                  P* grad, ptrdiff_t ahead) {
   using B = Simd<T>;
   using V = typename B::V;
   constexpr bool kReadsQ = kElements != Elements::kBackground, kReadsY = kElements == Elements::kMasked;
@@ -46,9 +52,14 @@ void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, 
                                  store<T>(grad, kReadsUpstream ? result.grad * load<T>(upstream) : result.grad);
                              };
   int i = 0;
-  for (; i + B::kLanes <= n; i += B::kLanes)
+  for (; i + B::kLanes <= n; i += B::kLanes) {
+    prefetch<false>(x + i, ahead);
+    if (kReadsQ) prefetch<false>(q + i, ahead);
+    if (kReadsY) prefetch<false>(y + i, ahead);
+    if (kGrad) prefetch<true>(grad + i, ahead);
     vector_at(x + i, kReadsQ ? q + i : q, kReadsY ? y + i : y, kReadsUpstream ? upstream + i : upstream,
               kLoss ? loss + i : loss, kGrad ? grad + i : grad);
+  }
   if (const int rest = n - i) {
     P last_x[B::kLanes] = {}, last_grad[B::kLanes];
     Q last_q[B::kLanes] = {}, last_y[B::kLanes] = {};
@@ -154,7 +165,7 @@ class Pass {
     const T* upstream = kUpstream ? upstream_of(tile, offset, n) : nullptr;
     T* loss = !kLoss ? nullptr : sums() ? terms_ : loss_ + offset;
     P* grad = kGrad ? grad_ + offset : nullptr;
-    compute_(n, x, q, y, upstream, coefficients_, loss, grad);
+    compute_(n, x, q, y, upstream, coefficients_, loss, grad, ahead_);
     if (problem_.kind == TargetKind::kPair) compute_positives(tile, x, upstream, loss, grad);
     if (class_weight_ == nullptr) return;
     if constexpr (kLoss) weigh(tile, n, loss, loss);
@@ -221,7 +232,7 @@ class Pass {
     }
     if (count == 0) return;
     compute_positives_(count, gathered_x_, gathered_q_, nullptr, gathered_upstream_, coefficients_, gathered_loss_,
-                       gathered_grad_);
+                       gathered_grad_, 0);
     for (int i = 0; i < count; ++i) {
       if (kLoss) loss[place_[i]] = gathered_loss_[i];
       if (kGrad) set_number(grad[place_[i]], gathered_grad_[i]);
@@ -236,6 +247,7 @@ class Pass {
   const Coefficients<Simd<T>> coefficients_;
   const TileFunction<T, P, Q> compute_;
   const TileFunction<T, T, T> compute_positives_;
+  const ptrdiff_t ahead_ = prefetch_distance();
   bool uniform_ = false;  // upstream_ is that of every tile
   alignas(64) T q_[kTile], y_[kTile], upstream_[kTile], row_grad_[kTile], terms_[kTile];
   T weight_[kTile], weighted_[kTile];  // the weights of the classes of a tile, and upstream_ times them
@@ -268,14 +280,15 @@ void one_pass(const Problem& problem, void* loss, void* grad, int64_t begin, int
            [&](auto type) { run<decltype(type)::value, Want::kBoth>(problem, {}, loss, grad, begin, end); });
 }
 
-void scale(const Problem& problem, Array factor, void* grad, int64_t begin, int64_t end) {
+void scale(const Problem& problem, Array factors_of_rows, void* grad, int64_t begin, int64_t end) {
   dispatch(OnePassTypes(), problem.pred.type, [&](auto type) {
     using T = Stored<decltype(type)::value>;
-    const T* const factors = static_cast<const T*>(factor.data);
+    const T* const factors = static_cast<const T*>(factors_of_rows.data);
     for (int64_t row = begin; row < end; ++row) {
-      if (factors[row] == 1) continue;
+      const T factor = factors[row];
+      if (factor == 1) continue;
       T* const values = static_cast<T*>(grad) + row * problem.classes;
-      for (int64_t i = 0; i < problem.classes; ++i) values[i] *= factors[row];
+      for (int64_t i = 0; i < problem.classes; ++i) values[i] *= factor;
     }
   });
 }
