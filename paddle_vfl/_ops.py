@@ -69,6 +69,7 @@ else:  # Paddle 2.6
 KINDS = ("dense", "masked", "pair")
 POSITIVE_WEIGHTS = ("score", "one", "modulated")
 REDUCTIONS = ("none", "row", "sum", "mean")
+_HAS_GPUS = paddle.is_compiled_with_cuda()
 _ONE_PASS_DTYPES = (paddle.float32, paddle.float64)
 
 
@@ -97,8 +98,9 @@ def varifocal(pred, target, label, class_weight, *, reduction, **options):
 def _is_eager_on_cpu(tensor):
     if not paddle.in_dynamic_mode():
         return False
-    # to_static (SOT) cannot break its graph at is_cpu_place()
-    return str(tensor.place) == "Place(cpu)" and not (hasattr(tensor, "is_dist") and tensor.is_dist())
+    # to_static (SOT) warns of a tensor's place, and cannot break its graph at is_cpu_place()
+    on_cpu = not _HAS_GPUS or str(tensor.place) == "Place(cpu)"
+    return on_cpu and not (hasattr(tensor, "is_dist") and tensor.is_dist())
 
 
 def _call(

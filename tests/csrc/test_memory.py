@@ -20,7 +20,7 @@ BUILDS = {
 
 
 def flags_of(build, source):
-    """UndefinedBehaviorSanitizer sees the portable kernels: the others are made of the same source, and take minutes."""
+    """UndefinedBehaviorSanitizer sees the portable kernels: the others are of the same source, and take minutes."""
     undefined = ["-fsanitize=undefined"] if "undefined" in build and "avx" not in source.name else []
     return [*BUILDS[build], *undefined]
 

@@ -91,10 +91,9 @@ def runs(prepared):
     return run_both
 
 
-@pytest.mark.parametrize("base", ["gfl_resnet.yml", "vfnet_resnet.yml"])
-def test_the_command(base, runs):
+def test_the_command(runs):
     """Losses, means over the processes, to 1e-5; weights after 4 steps to 1e-4."""
-    one, two = runs(program(), "train", "--seed", "0", base=CONFIGS / base)
+    one, two = runs(program(), "train", "--seed", "0", base=CONFIGS / "vfnet_resnet.yml")
     expected, actual = (losses(folder / "output" / "c" / "history.jsonl") for folder in (one, two))
     assert len(expected) == len(actual) == 4
     for a, e in zip(actual, expected):

@@ -196,11 +196,8 @@ def _needs_version_fixes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "base, name",
-    [("ppyoloe_plus_digits.yml", "loss_cls"), ("picodet_digits.yml", "loss_vfl"), ("vfnet_digits.yml", "loss_cls")],
-)
-def test_training_as_a_static_graph(base, name, config, tmp_path):
+@pytest.mark.parametrize("base", ["ppyoloe_plus_digits.yml", "vfnet_digits.yml"])
+def test_training_as_a_static_graph(base, config, tmp_path):
     """PaddleDetection's to_static training has the same classification loss as its dynamic training."""
     from paddle_vfl import training
     from paddle_vfl.training.history import read_history
@@ -210,8 +207,7 @@ def test_training_as_a_static_graph(base, name, config, tmp_path):
         path = config(base, epoch=1)
         training.train(str(path), to_static=to_static, seed=0)
         steps, _ = read_history(tmp_path / "output" / path.stem / "history.jsonl")
-        losses.append([step["losses"][name] for step in steps])
+        losses.append([step["losses"]["loss_cls"] for step in steps])
     assert len(losses[0]) == len(losses[1]) == 2
-    # of the first step; PicoDet's box loss differs as a static graph, with PaddleDetection's own loss too, and so do
-    # its next steps
+    # of the first step: rounding makes the next ones differ
     assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-6)

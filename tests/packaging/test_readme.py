@@ -1,18 +1,20 @@
-"""The commands of README.md, one after the other as a reader types them, in an environment that they made; with a small
-data set and one epoch."""
+"""The commands of README.md, one after the other as a reader types them, in an environment that they made from the
+source distribution; with a small data set and one epoch."""
 
 import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import venv
 from pathlib import Path
 
 import pytest
 
+import paddle_vfl
 from paddle_vfl.datasets import write_digits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,24 +59,53 @@ def run(command, folder, env):
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    """The variables of an environment made by README's lines; of this one where those do not hold (Python 3.12 and
-    later)."""
+def source(tmp_path_factory):
+    """The source distribution, unpacked."""
+    folder = tmp_path_factory.mktemp("source")
+    (folder / "setup.cfg").write_text(f"[egg_info]\negg_base = {folder}\n")
+    env = {**os.environ, "DIST_EXTRA_CONFIG": str(folder / "setup.cfg")}
+    run(f"{sys.executable} setup.py -q sdist --dist-dir {folder}", ROOT, env)
+    (archive,) = folder.glob("*.tar.gz")
+    assert archive.name == f"paddle_vfl-{paddle_vfl.__version__}.tar.gz"
+    with tarfile.open(archive) as file:
+        file.extractall(folder)
+    return folder / archive.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def environment(source, tmp_path_factory):
+    """The variables of an environment made by README's lines; where those do not hold (Python 3.12 and later), of one
+    that has the packages of this one besides."""
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PPDET_SRC")}
-    if sys.version_info >= (3, 12):
-        return {**env, "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "env", with_pip=True)
     env["PATH"] = f"{folder / 'env' / 'bin'}:{env['PATH']}"
-    shutil.copytree(
-        ROOT,
-        folder / "source",
-        ignore=shutil.ignore_patterns(".*", "build", "dataset", "output", "*.so", "*.egg-info", "__pycache__"),
-    )
-    for command in INSTALL:
-        run(command, folder / "source", env)
-    assert str(folder / "env") in run("python -c 'import paddle_vfl; print(paddle_vfl.__file__)'", folder, env)
+    lines = INSTALL
+    if sys.version_info >= (3, 12):
+        # the .pth files of that folder, an editable install among them, are not read
+        (site_packages(folder, env) / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        lines = ["pip install --no-build-isolation --no-deps ."]
+    for command in lines:
+        run(command, source, env)
     return env
+
+
+def site_packages(folder, env):
+    return Path(run("python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'", folder, env).strip())
+
+
+@pytest.mark.slow
+def test_what_is_installed(environment, tmp_path):
+    """All files, and a library that knows nothing of the folders it was built in."""
+    packages = site_packages(tmp_path, environment)
+    what = "from paddle_vfl import _ops; import paddle; print(_ops.extension.__file__, paddle.__file__, sep='\\n')"
+    library, paddle = map(Path, run(f'python -c "{what}"', tmp_path, environment).split())
+    assert library.parent == packages / "paddle_vfl"
+    for path in ("py.typed", "__init__.pyi", "ppdet_plugin/child_processes/sitecustomize.py"):
+        assert (packages / "paddle_vfl" / path).exists()
+    content = library.read_bytes()
+    assert b".debug_info" not in content
+    assert str(paddle.parent).encode() not in content
 
 
 def three_classes(folder):
