@@ -14,9 +14,9 @@ __all__ = ["CASES", "Case", "cases_of"]
 class Case:
     """One call of the loss, forward and backward, with a summed result.
 
-    ``kind`` is that of the targets: "dense", "masked" or "pair"; ``use_sigmoid``: the predictions are logits; ``isa``
-    is of the fused operator alone, None for the best; ``devices``: where it is measured; ``peers``: who takes part on
-    a CPU.
+    ``kind`` is that of the targets: "dense", "masked" or "pair"; ``use_sigmoid``: the predictions are logits;
+    ``factor``: what the sum is multiplied by, as every head does, on a CPU; ``isa`` is of the fused operator alone,
+    None for the best; ``devices``: where it is measured; ``peers``: who takes part on a CPU.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Case:
     use_sigmoid: bool = True
     dtype: str = "float32"
     gamma: float = 2.0
+    factor: float = 1.0
     isa: Optional[str] = None
     devices: tuple = ("cpu", "gpu")
     peers: tuple = ("fused",)
@@ -74,6 +75,10 @@ SIZES_ON_GPUS: dict[str, dict[str, Any]] = {
 CASES = (
     Case("PP-YOLOE batch of 8, logits", peers=(*ALL, "copy")),
     Case("PP-YOLOE's own call, probabilities and mask", kind="masked", use_sigmoid=False, peers=("fused", "ppdet")),
+    Case("logits, times 0.37", factor=0.37, devices=("cpu",), peers=ALL),
+    Case(
+        "probabilities and mask, times 0.37", 67_200, 80, "masked", False, factor=0.37, devices=("cpu",), peers=ALL[:2]
+    ),
     Case("(label, score) targets", kind="pair"),
     Case("bfloat16", dtype="bfloat16"),
     Case("float16", dtype="float16"),
@@ -83,6 +88,7 @@ CASES = (
     Case("portable", isa="portable", devices=("cpu",)),
     Case("RT-DETR, 16 x 300 queries", rows=4_800, peers=ALL),
     Case("small head, 8,544 x 10", rows=8_544, classes=10, peers=ALL),
+    Case("one call, 8 x 80", rows=8, devices=("cpu",), peers=ALL),
     # the composed losses would need up to 9 GB for the largest of these
     *(
         Case(f"{rows * 80:,} elements", rows=rows, peers=("fused", "copy", *(ALL[1:] if rows <= 125_000 else ())))

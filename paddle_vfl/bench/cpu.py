@@ -79,7 +79,7 @@ def fused(case, threads):
     options = {"gamma": case.gamma, "use_sigmoid": case.use_sigmoid, "reduction": "sum"}
     if case.kind == "pair":
         target, label = (label, target), None
-    return _paddle_step(pred, lambda: paddle_vfl.varifocal_loss(pred, target, label, **options))
+    return _paddle_step(case, pred, lambda: paddle_vfl.varifocal_loss(pred, target, label, **options))
 
 
 def ppdet(case, threads):
@@ -97,7 +97,7 @@ def ppdet(case, threads):
         "masked": lambda: PPYOLOEHead._varifocal_loss(pred, target, label, gamma=case.gamma),
         "pair": lambda: varifocal_loss(pred, dense_target(label, target, case.classes), **options).sum(),
     }
-    return _paddle_step(pred, losses[case.kind])
+    return _paddle_step(case, pred, losses[case.kind])
 
 
 def composed_in_torch(case, threads, compiled):
@@ -114,7 +114,7 @@ def composed_in_torch(case, threads, compiled):
 
     def run():
         drop()
-        loss(pred, target).backward()
+        _scaled(case, loss(pred, target)).backward()
         return pred.grad
 
     return Step({None: [run]}, run, drop)
@@ -170,7 +170,11 @@ def _paddle_inputs(case):
     return pred, target, label
 
 
-def _paddle_step(pred, loss):
+def _scaled(case, loss):
+    return loss if case.factor == 1 else loss * case.factor
+
+
+def _paddle_step(case, pred, loss):
     """The gradient is asked for as that of a tensor inside a network is: into a leaf Paddle would copy it."""
     import paddle
 
@@ -178,7 +182,7 @@ def _paddle_step(pred, loss):
 
     def run():
         kept.clear()
-        kept.append(paddle.grad(loss(), pred)[0])
+        kept.append(paddle.grad(_scaled(case, loss()), pred)[0])
         return kept[0]
 
     return Step({None: [run]}, run, kept.clear)
