@@ -8,8 +8,9 @@
 //
 // A dense target has no label, and the classes need have no weights: the caller gives Target once more, for Paddle's
 // optional inputs crash in distributed tensors and lose tensors without elements.
-#include <locale>
-#include <sstream>
+#include <locale.h>
+#include <stdlib.h>
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,10 +40,11 @@ using paddle_vfl::TargetKind;
 using Shape = std::vector<int64_t>;
 
 double number(const std::string& text) {
-  std::istringstream stream(text);
-  stream.imbue(std::locale::classic());
-  double value = 0;
-  PD_CHECK(stream >> value && value >= 0, "alpha, gamma and target_power: expected a number >= 0, got '", text, "'");
+  static const locale_t decimal_point = newlocale(LC_NUMERIC_MASK, "C", nullptr);  // whatever the program's locale is
+  char* end = nullptr;
+  const double value = strtod_l(text.c_str(), &end, decimal_point);
+  PD_CHECK(end != text.c_str() && *end == '\0' && value >= 0,
+           "alpha, gamma and target_power: expected a number >= 0, got '", text, "'");
   return value;
 }
 
@@ -153,20 +155,36 @@ double divisor(const Problem& problem, Reduction reduction) {
   return reduction == Reduction::kMean ? double(problem.rows) * double(problem.classes) : 1;
 }
 
-// The loss, of the losses of the rows where it is a sum or a mean.
-Tensor reduced(const Tensor& losses, const Problem& problem, Reduction reduction) {
-  if (!is_whole(reduction)) return losses;
-  PD_CHECK(losses.is_cpu(), "reduction: sums and means of a tensor on a GPU are left to Paddle");
-  const double total = paddle_vfl::sum_cpu(array_of(losses, "loss"), losses.numel()) / divisor(problem, reduction);
-  return paddle::full({}, total, losses.dtype(), losses.place());
+// A number for each row.
+class Rows {
+ public:
+  Rows(const Problem& problem, double value)
+      : type_(paddle_vfl::computed_in(problem.pred.type)),
+        float32_(type_ == DType::kFloat32 ? problem.rows : 0, static_cast<float>(value)),
+        float64_(type_ == DType::kFloat64 ? problem.rows : 0, value) {}
+  void* data() { return type_ == DType::kFloat32 ? static_cast<void*>(float32_.data()) : float64_.data(); }
+  paddle_vfl::Array array() { return {data(), type_}; }
+
+ private:
+  DType type_;
+  std::vector<float> float32_;
+  std::vector<double> float64_;
+};
+
+// The sum or mean of the losses of the rows.
+Tensor reduced(Rows& losses, const Problem& problem, const Tensor& pred, Reduction reduction) {
+  const double total = paddle_vfl::sum_cpu(losses.array(), problem.rows) / divisor(problem, reduction);
+  return paddle::full({}, total, loss_dtype(pred.dtype()), pred.place());
 }
 
-// The gradient of the loss for each row, of that of a sum or a mean.
-Tensor gradient_of_rows(const Tensor& grad_loss, const Problem& problem, Reduction reduction) {
-  if (!is_whole(reduction)) return grad_loss;
-  PD_CHECK(grad_loss.is_cpu(), "reduction: sums and means of a tensor on a GPU are left to Paddle");
+// The gradient of the losses of the rows, of that of their sum or mean.
+Rows gradient_of_rows(const Tensor& grad_loss, const Problem& problem, Reduction reduction) {
   const double value = grad_loss.dtype() == DataType::FLOAT64 ? *grad_loss.data<double>() : *grad_loss.data<float>();
-  return paddle::full({problem.rows}, value / divisor(problem, reduction), grad_loss.dtype(), grad_loss.place());
+  return Rows(problem, value / divisor(problem, reduction));
+}
+
+void check_whole(const Tensor& pred) {
+  PD_CHECK(pred.is_cpu(), "reduction: sums and means of a tensor on a GPU are left to Paddle");
 }
 
 // For the losses of the elements or of the rows. A row without classes has the loss 0.
@@ -194,9 +212,15 @@ std::vector<Tensor> forward(const Tensor& pred, const Tensor& target, const Tens
                             const Attributes& attributes) {
   check_device(pred);
   const Problem problem = problem_of(pred, target, label, class_weight, attributes);
+  if (const Reduction reduction = reduction_of(attributes); is_whole(reduction)) {
+    check_whole(pred);
+    Rows losses(problem, 0);
+    if (problem.rows > 0) paddle_vfl::forward_cpu(problem, losses.data());
+    return {reduced(losses, problem, pred, reduction)};
+  }
   Tensor losses = empty_losses(pred, problem);
   if (problem.rows > 0) run_forward(problem, pred, losses);
-  return {reduced(losses, problem, reduction_of(attributes))};
+  return {losses};
 }
 
 std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Tensor& label, const Tensor& class_weight,
@@ -205,16 +229,14 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Ten
   const Problem problem = problem_of(pred, target, label, class_weight, attributes);
   check_upstream(pred, grad_loss, reduction_of(attributes));
   Tensor grad_pred = empty_gradient(pred);
-  if (problem.rows > 0)
-    run_backward(problem, pred, gradient_of_rows(grad_loss, problem, reduction_of(attributes)), grad_pred);
+  if (problem.rows == 0) return {grad_pred};
+  if (const Reduction reduction = reduction_of(attributes); is_whole(reduction)) {
+    check_whole(pred);
+    paddle_vfl::backward_cpu(problem, gradient_of_rows(grad_loss, problem, reduction).array(), grad_pred.data());
+  } else {
+    run_backward(problem, pred, grad_loss, grad_pred);
+  }
   return {grad_pred};
-}
-
-// The losses of the rows and the gradient of their sum.
-std::pair<Tensor, Tensor> run_one_pass(const Tensor& pred, const Problem& problem) {
-  Tensor losses = empty_losses(pred, problem), gradient = empty_gradient(pred);
-  if (problem.rows > 0) paddle_vfl::one_pass_cpu(problem, losses.data(), gradient.data());
-  return {losses, gradient};
 }
 
 std::vector<Tensor> one_pass_forward(const Tensor& pred, const Tensor& target, const Tensor& label,
@@ -223,23 +245,39 @@ std::vector<Tensor> one_pass_forward(const Tensor& pred, const Tensor& target, c
   PD_CHECK(pred.is_cpu() && reduction != Reduction::kNone && loss_dtype(pred.dtype()) == pred.dtype(),
            "one pass: expected float32 or float64 on the CPU, and a reduction");
   const Problem problem = problem_of(pred, target, label, class_weight, attributes);
-  const auto [losses, gradient] = run_one_pass(pred, problem);
-  return {reduced(losses, problem, reduction), gradient, paddle::full({1}, 0, DataType::INT32, pred.place())};
+  Tensor gradient = empty_gradient(pred), loss;
+  const auto run = [&](void* losses) {
+    if (problem.rows > 0) paddle_vfl::one_pass_cpu(problem, losses, gradient.data());
+  };
+  if (is_whole(reduction)) {
+    Rows losses(problem, 0);
+    run(losses.data());
+    loss = reduced(losses, problem, pred, reduction);
+  } else {
+    loss = empty_losses(pred, problem);
+    run(loss.data());
+  }
+  return {loss, gradient, paddle::full({1}, 0, DataType::INT32, pred.place())};
 }
 
 std::vector<Tensor> one_pass_backward(const Tensor& pred, const Tensor& target, const Tensor& label,
                                       const Tensor& class_weight, Tensor gradient, Tensor taken,
                                       const Tensor& grad_loss, const Attributes& attributes) {
   const Problem problem = problem_of(pred, target, label, class_weight, attributes);
-  check_upstream(pred, grad_loss, reduction_of(attributes));
+  const Reduction reduction = reduction_of(attributes);
+  check_upstream(pred, grad_loss, reduction);
+  PD_CHECK(grad_loss.dtype() == pred.dtype(), "grad_loss: expected the dtype of the loss");
   int& is_taken = *taken.data<int>();
-  if (is_taken) gradient = run_one_pass(pred, problem).second;
-  is_taken = 1;
-  if (problem.rows > 0) {
-    const Tensor factor = gradient_of_rows(grad_loss, problem, reduction_of(attributes));
-    PD_CHECK(factor.dtype() == gradient.dtype(), "grad_loss: expected the dtype of the loss");
-    paddle_vfl::scale_cpu(problem, array_of(factor, "grad_loss"), gradient.data());
+  if (is_taken) {
+    gradient = empty_gradient(pred);
+    if (problem.rows > 0) paddle_vfl::one_pass_cpu(problem, Rows(problem, 0).data(), gradient.data());
   }
+  is_taken = 1;
+  if (problem.rows == 0) return {gradient};
+  if (is_whole(reduction))
+    paddle_vfl::scale_cpu(problem, gradient_of_rows(grad_loss, problem, reduction).array(), gradient.data());
+  else
+    paddle_vfl::scale_cpu(problem, array_of(grad_loss, "grad_loss"), gradient.data());
   return {gradient};
 }
 

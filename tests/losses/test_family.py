@@ -148,6 +148,9 @@ def test_class_weights_may_be_any_sequence(rng, given):
     check(got, expected(x, q, None, "dense", class_weight=[1.0, 11.0, 0.5]), "float32")
 
 
+@pytest.mark.skipif(
+    not hasattr(paddle.base.core, "host_memory_stat_reset_peak_value"), reason="this Paddle does not count from anew"
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_class_weights_take_no_memory_of_the_size_of_the_predictions(rng, kind):
     x, q, y = make(rng, (2000, 80), kind)
