@@ -40,9 +40,10 @@ def varifocal_loss(
     .. math:: w \cdot BCE(p, q), \qquad
        w = q \text{ where positive (1 if not iou\_weighted)}, \quad w = \alpha |p - q|^\gamma \text{ where negative}.
 
-    The weight takes part in the gradient. Nothing but the inputs is kept for the backward pass. The last four arguments
-    make the other losses of the family of it: quality focal loss (arXiv 2006.04388), matchability-aware loss (arXiv
-    2412.04234).
+    The weight takes part in the gradient. On the CPU, predictions that want a gradient have it computed with the loss
+    and kept for the backward pass (float32 and float64, any reduction but "none"); else nothing but the inputs is kept.
+    The last four arguments make the other losses of the family of it: quality focal loss (arXiv 2006.04388),
+    matchability-aware loss (arXiv 2412.04234).
 
     Args:
         pred (Tensor): predictions, shape (..., C), float32, float64, float16 or bfloat16: logits, or probabilities in
