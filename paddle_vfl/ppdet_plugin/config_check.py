@@ -7,6 +7,7 @@ one that nobody asked for, and an injected mapping without a name for a plain di
 import difflib
 
 from . import loss_key
+from .call_sites import refuse
 from .errors import ConfigError
 
 __all__ = ["check_module"]
@@ -23,6 +24,7 @@ def check_module(name, config, top_level):
     Raises:
         ConfigError: an unknown option, an unknown name of a module, or options that VarifocalLoss refuses.
     """
+    refuse(name, config)
     if config.strict:
         for option in sorted(config.find_extra_keys()):
             hint = loss_key.hint(option, config.schema)

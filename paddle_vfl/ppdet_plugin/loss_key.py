@@ -9,10 +9,21 @@ import difflib
 import functools
 import inspect
 
-from ..losses import MatchabilityAwareLoss, QualityFocalLoss, VarifocalLoss
+from ..losses import MatchabilityAwareLoss, QualityFocalLoss, VarifocalLoss, varifocal_loss
 from .errors import ConfigError
 
-__all__ = ["FAMILY", "NAME", "LossSpec", "hint", "is_registered", "parameters", "read", "read_block", "read_loss"]
+__all__ = [
+    "FAMILY",
+    "NAME",
+    "LossSpec",
+    "family_name",
+    "hint",
+    "is_registered",
+    "parameters",
+    "read",
+    "read_block",
+    "read_loss",
+]
 
 NAME = "VarifocalLoss"
 FAMILY = {cls.__name__: cls for cls in (VarifocalLoss, QualityFocalLoss, MatchabilityAwareLoss)}
@@ -50,6 +61,12 @@ class LossSpec:
         own: the arguments of ``varifocal_loss``, and ``loss_weight``."""
         layer = self.layer()
         return {**layer.formula, "loss_weight": layer.loss_weight}
+
+    def summed(self, pred, target, use_sigmoid=True):
+        """The loss of the family on predictions and their targets, as ``varifocal_loss`` takes them, summed."""
+        formula = dict(self.formula)
+        weight = formula.pop("loss_weight")
+        return weight * varifocal_loss(pred, target, use_sigmoid=use_sigmoid, reduction="sum", **formula)
 
 
 def read(path, value, there=None):
@@ -107,6 +124,13 @@ def read_block(name=NAME):
     spec = LossSpec(name, name, _block_options(name))
     _check(spec)
     return spec
+
+
+def family_name(value):
+    """The name of the loss of the family that a key ``loss`` asks for, None if it asks for anything else."""
+    value = _untagged(value)
+    name = value.get("name", NAME) if isinstance(value, dict) else value
+    return name if isinstance(name, str) and name in FAMILY else None
 
 
 def is_registered(name):

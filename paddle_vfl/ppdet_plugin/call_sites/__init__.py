@@ -1,17 +1,33 @@
-"""The places at which PaddleDetection computes varifocal loss, a file for each way of reaching the loss.
+"""The places at which PaddleDetection computes varifocal loss, or can: a file for each way of reaching the loss.
 
 CONTRIBUTING.md shows how to add one.
 """
 
+from .anchors import Anchors
+from .detr import MatchedQueries
+from .fcos import FCOS
 from .function import VARIFOCAL_LOSS, VARIFOCAL_LOSS_WITH_LOGITS
 from .loss_class import LossClass
+from .refusals import refuse
 from .registry import Registry
 from .site import running_loss, switch_site
+from .soft_scores import ScoresAndLogits, ScoresAndProbabilities
 from .static_method import StaticMethod
 
-__all__ = ["running_loss", "switch_call_sites"]
+__all__ = ["refuse", "running_loss", "switch_call_sites"]
 
-SITES = (Registry(), LossClass(), StaticMethod(), VARIFOCAL_LOSS, VARIFOCAL_LOSS_WITH_LOGITS)
+SITES = (
+    Registry(),
+    LossClass(),
+    StaticMethod(),
+    VARIFOCAL_LOSS,
+    VARIFOCAL_LOSS_WITH_LOGITS,
+    ScoresAndProbabilities(),
+    ScoresAndLogits(),
+    Anchors(),
+    FCOS(),
+    MatchedQueries(),
+)
 
 
 def switch_call_sites(patches, modules):

@@ -6,7 +6,7 @@ import paddle
 
 from ... import reference
 
-__all__ = ["computes_the_same"]
+__all__ = ["computes", "computes_the_same"]
 
 _PROBABILITIES = [[[0.1, 0.9, 0.4], [0.6, 0.2, 0.7]]]
 _SCORES = [[[0.0, 0.8, 0.0], [0.0, 0.0, 0.3]]]
@@ -18,6 +18,11 @@ _INPUTS = {
     ),
     "logits and mask": lambda p, x, q, y: ((x, q, y), reference.varifocal_loss(x, q, y, reduction="row").mean(1).sum()),
     "scores": lambda p, x, q, y: ((x[0], q[0]), reference.varifocal_loss(x[0], q[0])),
+    # not varifocal loss, but another of soft scores, which it may take the place of
+    "probabilities and scores of a focal loss": lambda p, x, q, y: (
+        (p, q),
+        reference.varifocal_loss(p, q, use_sigmoid=False, alpha=1, positive_weight="modulated", reduction="sum"),
+    ),
 }
 
 
@@ -30,8 +35,11 @@ def computes_the_same(theirs, ours, inputs):
             or "scores", logits and scores of shape (N, C).
     """
     parameters = [[(p.name, p.default) for p in inspect.signature(f).parameters.values()] for f in (theirs, ours)]
-    if parameters[0] != parameters[1][: len(parameters[0])]:
-        return False
+    return parameters[0] == parameters[1][: len(parameters[0])] and computes(theirs, inputs)
+
+
+def computes(theirs, inputs, **options):
+    """Whether a function makes of ``inputs`` what is expected of them."""
     if not paddle.in_dynamic_mode():  # nothing can be computed now
         return True
     try:
@@ -39,7 +47,7 @@ def computes_the_same(theirs, ours, inputs):
             # in the CPU's memory: whoever switches the loss may not have chosen a device yet
             p, q = (paddle.to_tensor(v, dtype="float32", place=paddle.CPUPlace()) for v in (_PROBABILITIES, _SCORES))
             args, expected = _INPUTS[inputs](p, paddle.log(p / (1 - p)), q, (q > 0).cast("float32"))
-            actual = theirs(*args)
+            actual = theirs(*args, **options)
         return actual.shape == expected.shape and bool(paddle.allclose(actual, expected, rtol=1e-4))
     except Exception:  # whatever it is, it is not what is replaced here
         return False

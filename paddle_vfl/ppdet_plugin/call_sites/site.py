@@ -51,8 +51,8 @@ class CallSite:
         """Change the constructor's arguments, a dict by name, before an instance is made. ``loss`` may be None."""
 
     def selected(self, instance):
-        """Whether PaddleDetection's own keys select varifocal loss for a new instance."""
-        return False
+        """Whether an instance computes a loss of the family; a new one, where PaddleDetection's own keys select it."""
+        return loss_of(instance) is not None
 
     def apply(self, instance, loss):
         """Let a new instance compute the loss of a LossSpec."""

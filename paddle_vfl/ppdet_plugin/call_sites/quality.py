@@ -1,0 +1,41 @@
+"""What heads need that have labels only: how good each box is, and how many there are in all processes."""
+
+import contextlib
+
+import paddle
+
+__all__ = ["averaged", "iou", "while_it_has"]
+
+
+@paddle.no_grad()
+def iou(boxes, targets):
+    """IoU of each box with its target, both (x1, y1, x2, y2), shape (N, 4); result (N,), 0 for boxes without area."""
+    low, high = paddle.maximum(boxes[:, :2], targets[:, :2]), paddle.minimum(boxes[:, 2:], targets[:, 2:])
+    common = (high - low).clip(min=0.0).prod(axis=-1)
+    areas = [(box[:, 2:] - box[:, :2]).clip(min=0.0).prod(axis=-1) for box in (boxes, targets)]
+    union = areas[0] + areas[1] - common
+    return paddle.where(union > 0, common / union, paddle.zeros_like(union))
+
+
+@paddle.no_grad()
+def averaged(count):
+    """What a loss is divided by: a sum over the positives, the mean of all processes, at least 1."""
+    if paddle.distributed.get_world_size() > 1:
+        count = count.clone()
+        paddle.distributed.all_reduce(count)
+        count = count / paddle.distributed.get_world_size()
+    return count.clip(min=1.0)
+
+
+@contextlib.contextmanager
+def while_it_has(instance, **attributes):
+    """Let an instance have other attributes for a while, before its layers of those names."""
+    there = vars(instance)
+    before = {name: there[name] for name in attributes if name in there}
+    there.update(attributes)
+    try:
+        yield
+    finally:
+        for name in attributes:
+            del there[name]
+        there.update(before)
