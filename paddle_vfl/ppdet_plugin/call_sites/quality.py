@@ -4,17 +4,19 @@ import contextlib
 
 import paddle
 
-__all__ = ["averaged", "iou", "while_it_has"]
+__all__ = ["SMALLEST", "averaged", "iou", "while_it_has"]
+
+SMALLEST = 1e-6  # score of a positive, which would be a negative at 0
 
 
 @paddle.no_grad()
 def iou(boxes, targets):
-    """IoU of each box with its target, both (x1, y1, x2, y2), shape (N, 4); result (N,), 0 for boxes without area."""
+    """IoU of each box with its target, both (x1, y1, x2, y2), shape (N, 4); result (N,), at least ``SMALLEST``."""
     low, high = paddle.maximum(boxes[:, :2], targets[:, :2]), paddle.minimum(boxes[:, 2:], targets[:, 2:])
     common = (high - low).clip(min=0.0).prod(axis=-1)
     areas = [(box[:, 2:] - box[:, :2]).clip(min=0.0).prod(axis=-1) for box in (boxes, targets)]
     union = areas[0] + areas[1] - common
-    return paddle.where(union > 0, common / union, paddle.zeros_like(union))
+    return paddle.where(union > 0, common / union, paddle.zeros_like(union)).clip(min=SMALLEST)
 
 
 @paddle.no_grad()

@@ -5,7 +5,7 @@ from ..errors import ConfigError
 
 __all__ = ["refuse"]
 
-_OBJECTNESS = "it trains the classes on positives only, beside an objectness, and varifocal loss would have no negatives to act on"
+_OBJECTNESS = "it trains the classes on positives only, beside an objectness: varifocal loss would have no negatives"
 _SOFTMAX = "it classifies with a softmax, and varifocal loss is for sigmoids"
 _HEAT_MAP = "it trains Gaussian heat maps, whose values are no scores of boxes"
 _REASONS = {

@@ -10,14 +10,13 @@ import paddle.nn.functional as F
 
 from ...losses import FamilyLoss
 from .probe import computes
-from .quality import averaged, while_it_has
+from .quality import SMALLEST, averaged, while_it_has
 from .site import CallSite, Place
 
 __all__ = ["ScoresAndLogits", "ScoresAndProbabilities"]
 
 # static method -> the arguments with which it is quality focal loss
 METHODS = {"_focal_loss": {"alpha": -1, "gamma": 2.0}, "_qfocal_loss": {"gamma": 2.0, "reduction": "sum"}}
-SMALLEST = 1e-6  # of the scores of positives, as in VFNet
 
 
 def summed_loss(loss, score, label, **of_the_focal_loss):

@@ -1,10 +1,11 @@
 """Batches in which nothing is to be found."""
 
 import functools
+import importlib
 
 import paddle
 
-__all__ = ["picodet_without_positives"]
+__all__ = ["fcos_without_positives", "picodet_without_positives"]
 
 
 def picodet_without_positives(patches):
@@ -20,6 +21,36 @@ def picodet_without_positives(patches):
         return False
     patches.set(head, "get_loss", _at_least_finite(head.get_loss))
     return True
+
+
+def fcos_without_positives(patches):
+    """FCOS's losses become NaN or infinite at a batch without a box that it could find.
+
+    FCOSLoss divides them by the number of positives and by the sum of their centerness. Where there is no positive,
+    there is one more point now: a positive at which everything is predicted as it should be, and the loss is 0.
+    """
+    losses = importlib.import_module("ppdet.modeling.losses")  # the attribute of that name is another module
+    loss = getattr(losses, "FCOSLoss", None)
+    if loss is None:
+        return False
+    patches.set(loss, "forward", _with_a_positive(loss.forward))
+    return True
+
+
+def _with_a_positive(forward):
+    @functools.wraps(forward)
+    def finite(self, cls_logits, bboxes_reg, centerness, tag_labels, tag_bboxes, tag_center):
+        if paddle.in_dynamic_mode() and not any(bool((labels > 0).any()) for labels in tag_labels):
+            sure, ones = 1e4, functools.partial(paddle.ones, dtype=cls_logits[0].dtype)
+            logits = paddle.full([1, cls_logits[0].shape[1], 1, 1], -sure, cls_logits[0].dtype)
+            logits[:, 0] = sure
+            cls_logits, centerness = [*cls_logits, logits], [*centerness, ones([1, 1, 1, 1]) * sure]
+            bboxes_reg, tag_bboxes = [*bboxes_reg, ones([1, 4, 1, 1])], [*tag_bboxes, ones([1, 1, 1, 4])]
+            tag_labels = [*tag_labels, paddle.ones([1, 1, 1, 1], tag_labels[0].dtype)]
+            tag_center = [*tag_center, ones([1, 1, 1, 1])]
+        return forward(self, cls_logits, bboxes_reg, centerness, tag_labels, tag_bboxes, tag_center)
+
+    return finite
 
 
 def _at_least_finite(get_loss):

@@ -25,6 +25,42 @@ def test_picodet_learns_from_boxes_between_the_cells(epoch, config, clean_ppdet)
     assert gradients and all(np.isfinite(gradient).all() for gradient in gradients)
 
 
+def fcos_losses(labels, quality, iou_loss_type="giou"):
+    """(losses of FCOSLoss, gradient of their sum) for two levels of logits, distances and centerness that are all 1,
+    and labels."""
+    from ppdet.modeling.losses import FCOSLoss
+
+    predictions = [[paddle.ones([1, count, side, side]) for side in (4, 2)] for count in (3, 4, 1)]
+    for tensor in sum(predictions, []):
+        tensor.stop_gradient = False
+    tags = [paddle.full([1, side, side, 1], labels, "int32") for side in (4, 2)]
+    boxes, center = ([paddle.full([1, side, side, count], 0.5) for side in (4, 2)] for count in (4, 1))
+    losses = FCOSLoss(quality=quality, iou_loss_type=iou_loss_type)(*predictions, tags, boxes, center)
+    gradients = paddle.grad(sum(losses.values()), sum(predictions, []))
+    return {name: float(loss) for name, loss in losses.items()}, [gradient.numpy() for gradient in gradients]
+
+
+@pytest.mark.parametrize("quality", ["centerness", "iou"])
+@pytest.mark.parametrize("iou_loss_type", ["giou", "linear_iou"])  # "iou" is NaN always
+def test_fcos_learns_from_a_batch_of_background(quality, iou_loss_type):
+    assert not np.isfinite(list(fcos_losses(0, quality, iou_loss_type)[0].values())).all()
+    paddle_vfl.enable()
+    losses, gradients = fcos_losses(0, quality, iou_loss_type)
+    logits = np.ones([20, 3])  # each is a negative
+    p = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(losses["loss_cls"], (0.75 * p**2 * -np.log(1 - p)).sum(), rtol=1e-5)
+    assert losses["loss_box"] == losses["loss_quality"] == 0
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    assert all(gradient.any() for gradient in gradients[:2]) and not any(gradient.any() for gradient in gradients[2:])
+
+
+def test_fcos_has_the_same_losses_where_there_are_positives():
+    before, gradients = fcos_losses(2, "centerness")
+    paddle_vfl.enable()
+    after, new = fcos_losses(2, "centerness")
+    assert before == after and all((a == b).all() for a, b in zip(gradients, new))
+
+
 def test_it_is_undone():
     from ppdet.modeling.heads import PicoHeadV2
 
