@@ -43,19 +43,23 @@ def test_nothing_changes_where_there_are_enough():
 
 
 @pytest.mark.parametrize("name", ["ATSSAssigner", "TaskAlignedAssigner"])
-def test_a_batch_without_a_box_has_four_values(name):
+def test_a_batch_without_a_box_has_as_many_values_as_others(name):
+    """Four in paddledet 2.6.0, three in PaddleDetection's develop and in PaddleYOLO."""
     from ppdet.modeling import assigners
 
     paddle_vfl.enable()
     anchors = paddle.rand([20, 4])
-    boxes = [paddle.zeros([2, 0, 1], "int32"), paddle.zeros([2, 0, 4]), paddle.zeros([2, 0, 1])]
-    if name == "ATSSAssigner":
-        found = assigners.ATSSAssigner(num_classes=3)(anchors, [16, 4], *boxes, bg_index=3)
-    else:
+
+    def assign(count):
+        boxes = [paddle.zeros([2, count, 1], "int64"), paddle.rand([2, count, 4]), paddle.ones([2, count, 1])]
+        if name == "ATSSAssigner":
+            return assigners.ATSSAssigner(topk=4, num_classes=3)(anchors, [16, 4], *boxes, bg_index=3)
         scores, decoded = paddle.rand([2, 20, 3]), paddle.rand([2, 20, 4])
-        found = assigners.TaskAlignedAssigner()(scores, decoded, anchors[:, :2], [16, 4], *boxes, bg_index=3)
-    labels, _, scores, positive = found
-    assert (labels == 3).all() and float(scores.sum()) == 0 and positive.shape == [2, 0, 20]
+        return assigners.TaskAlignedAssigner()(scores, decoded, anchors[:, :2], [16, 4], *boxes, bg_index=3)
+
+    labels, _, scores, *rest = assign(0)
+    assert (labels == 3).all() and float(scores.sum()) == 0
+    assert len(rest) == len(assign(1)) - 3 and all(positive.shape == [2, 0, 20] for positive in rest)
 
 
 @pytest.mark.parametrize("base", ["ppyoloe_plus_digits.yml", "picodet_digits.yml", "vfnet_digits.yml"])

@@ -1,5 +1,7 @@
 """Batches in which nothing is to be found."""
 
+import importlib
+
 import numpy as np
 import paddle
 import pytest
@@ -28,8 +30,9 @@ def test_picodet_learns_from_boxes_between_the_cells(epoch, config, clean_ppdet)
 def fcos_losses(labels, quality, iou_loss_type="giou"):
     """(losses of FCOSLoss, gradient of their sum) for two levels of logits, distances and centerness that are all 1,
     and labels."""
-    from ppdet.modeling.losses import FCOSLoss
-
+    FCOSLoss = getattr(importlib.import_module("ppdet.modeling.losses"), "FCOSLoss", None)
+    if FCOSLoss is None:
+        pytest.skip("this PaddleDetection has no FCOSLoss")
     predictions = [[paddle.ones([1, count, side, side]) for side in (4, 2)] for count in (3, 4, 1)]
     for tensor in sum(predictions, []):
         tensor.stop_gradient = False
