@@ -7,7 +7,7 @@ one that nobody asked for, and an injected mapping without a name for a plain di
 import difflib
 
 from . import loss_key
-from .call_sites import refuse
+from .call_sites import accepted_by, refuse
 from .errors import ConfigError
 
 __all__ = ["check_module"]
@@ -35,7 +35,8 @@ def check_module(name, config, top_level):
         value = config[key]
         if key == "loss":
             loss_class = config["loss_class"] if "loss_class" in config.schema else None
-            loss_key.read_loss(f"{name}.{key}", value, loss_class=loss_class)
+            cls = getattr(config.pymodule, name, None)
+            loss_key.read_loss(f"{name}.{key}", value, accepted_by(cls) if isinstance(cls, type) else None, loss_class)
         elif not (isinstance(value, dict) and "name" not in value):
             loss_key.read(f"{name}.{key}", value)
     if "loss" in config.schema:

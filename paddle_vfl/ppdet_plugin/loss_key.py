@@ -107,7 +107,8 @@ def read_loss(path, value, accepted=None, loss_class=None):
     """
     there = _untagged(loss_class)
     there = there.get("name") if isinstance(there, dict) else there
-    spec = read(path, value, there if isinstance(there, str) and is_registered(there) else NAME)
+    is_loss = isinstance(there, str) and is_registered(there) and there in (accepted or [there])
+    spec = read(path, value, there if is_loss else NAME)
     if (spec is None and value is not None) or (spec is not None and spec.name not in (accepted or [spec.name])):
         got = type(value).__name__ if spec is None else spec.name
         expected = " or ".join(accepted or FAMILY)

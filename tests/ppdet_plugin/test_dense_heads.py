@@ -5,6 +5,8 @@ Which boxes are positive is PaddleDetection's business, and its assigners are as
 anew.
 """
 
+import copy
+import functools
 import math
 
 import numpy as np
@@ -12,6 +14,7 @@ import paddle
 import pytest
 
 import paddle_vfl
+from paddle_vfl.ppdet_plugin.errors import ConfigError
 from paddle_vfl.testing.oracle import dense_target, loss_and_grad
 
 ShapeSpec = pytest.importorskip("ppdet.modeling.shape_spec").ShapeSpec
@@ -426,3 +429,91 @@ def test_fcos_ranks_by_centerness_without_the_loss_only(loss, by_centerness, rng
     scores, _ = head._post_process_by_level(paddle.rand([16, 2]), logits, distances, centerness)
     wanted = sigmoid(logits.numpy()) * (sigmoid(centerness.numpy()) if by_centerness else 1)
     np.testing.assert_allclose(scores.numpy(), wanted.reshape(2, CLASSES, 16).transpose(0, 2, 1), rtol=1e-6)
+
+
+RETINA = {
+    "conv_feat": {"name": "RetinaFeat", "feat_in": 8, "feat_out": 8, "num_convs": 1, "norm_type": None},
+    "anchor_generator": {"name": "RetinaAnchorGenerator", "strides": [8.0, 16.0, 32.0]},
+    "bbox_assigner": {"name": "MaxIoUAssigner", "positive_overlap": 0.5, "negative_overlap": 0.4},
+    "nms": None,
+}
+
+
+def test_without_the_key_a_head_keeps_its_loss():
+    assert "get_loss" not in vars(make("RetinaHead", **RETINA))
+    assert type(make("FCOSHead", **FCOS_OPTIONS).fcos_loss).__name__ == "FCOSLoss"
+    assert "_focal_loss" not in vars(make("TOODHead", channels=32, stacked_convs=1, nms=None))
+
+
+def test_a_mapping_without_a_name_is_varifocal_loss_whatever_loss_class_says(caplog):
+    from paddle_vfl.ppdet_plugin.call_sites import running_loss
+
+    head = make("RetinaHead", **RETINA, loss_class="FocalLoss", loss={"alpha": 0.5})
+    layer = running_loss(head)
+    assert type(layer) is paddle_vfl.VarifocalLoss and layer.alpha == 0.5
+    with pytest.raises(ConfigError, match="RetinaHead.loss: got a FocalLoss, expected VarifocalLoss or"):
+        make("RetinaHead", loss="FocalLoss")
+
+
+def test_a_copy_of_a_head_computes_its_own_loss():
+    """As slimming and distillation copy models."""
+    head = make("RetinaHead", **RETINA, loss="VarifocalLoss")
+    twin = copy.deepcopy(head)
+    assert twin.get_loss.__self__ is twin and head.get_loss.__self__ is head
+
+
+def test_a_head_keeps_its_loss_when_the_plugin_is_off(rng):
+    case = FCOS(rng, "VarifocalLoss")
+    before = float(case.run())
+    paddle_vfl.disable()
+    assert float(case.run()) == before
+
+
+def test_processes_share_the_number_of_positives(monkeypatch):
+    """It is the mean of all, at least 1: here the other process has 9 for our 3, or none for our 1."""
+    paddle_vfl.enable()
+    from paddle_vfl.ppdet_plugin.call_sites.quality import averaged
+
+    assert float(averaged(paddle.to_tensor(0.0))) == 1
+    monkeypatch.setattr(paddle.distributed, "get_world_size", lambda: 2)
+    for ours, others, mean in ((3.0, 9.0, 6.0), (1.0, 0.0, 1.0)):
+        add = functools.partial(paddle.Tensor.add_, y=paddle.to_tensor(others))
+        monkeypatch.setattr(paddle.distributed, "all_reduce", add)
+        count = paddle.to_tensor(ours)
+        assert float(averaged(count)) == mean and float(count) == ours
+
+
+REFUSED = {
+    "YOLOXHead": "trains the classes on positives only",
+    "YOLOv3Head": "trains the classes on positives only",
+    "SSDHead": "softmax",
+    "BBoxHead": "softmax",
+    "CascadeHead": "softmax",
+    "CenterNetHead": "heat maps",
+    "TTFHead": "heat maps",
+    "S2ANetHead": "rotated boxes",
+    "FCOSLoss": "belongs to FCOSHead",
+    "DINOHead": "DINOLoss",
+    "YOLOv5Head": "trains the classes on positives only",
+}
+
+
+@pytest.mark.parametrize("loss", ["VarifocalLoss", {"name": "QualityFocalLoss", "beta": 1.5}])
+@pytest.mark.parametrize("name", REFUSED)
+def test_who_has_no_use_for_it_says_why(name, loss):
+    called = loss if isinstance(loss, str) else loss["name"]
+    with pytest.raises(ConfigError, match=f"^{name}.loss: {name} does not take {called}: .*{REFUSED[name]}[^.]*$"):
+        make(name, loss=loss)
+
+
+def test_a_loss_of_their_own_is_not_refused():
+    assert type(make("YOLOv3Head", loss="YOLOv3Loss", channels=8).loss).__name__ == "YOLOv3Loss"
+
+
+def test_a_detr_loss_with_a_softmax_cannot_be_varifocal():
+    from ppdet.core.workspace import global_config
+
+    if "use_vfl" in global_config["DETRLoss"].schema:
+        pytest.skip("test_loss_key.py has it")
+    with pytest.raises(ConfigError, match="DETRLoss.loss: VarifocalLoss needs use_focal_loss: true"):
+        make("DETRLoss", matcher=None, use_focal_loss=False, loss="VarifocalLoss")

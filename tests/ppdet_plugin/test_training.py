@@ -38,6 +38,15 @@ STEPS = {
     "OTAVFLHead": (ZOO / "otavfl.yml", {}, 4 + 8),
     "VFNetHead": ("vfnet_digits.yml", {}, 1),
     "VFNetHead, loss": ("vfnet_digits.yml", {"VFNetHead": {"loss": {"name": "VarifocalLoss", "alpha": 0.5}}}, 1),
+    "TOODHead": ("tood_digits.yml", {}, 1),
+    "RetinaHead": ("retinanet_digits.yml", {}, 1),
+    "FCOSHead": ("fcos_digits.yml", {}, 1),
+    "YOLOv8Head": ("yolov8_digits.yml", {}, 1),
+    "YOLOv8Head, use_varifocal_loss": (
+        "yolov8_digits.yml",
+        {"YOLOv8Head": {"loss": None, "use_varifocal_loss": True}},
+        1,
+    ),
     "GFLHead": ("gfl_digits.yml", {}, 4),
     "GFLHead, its own quality focal loss": ("gfl_digits.yml", {"GFLHead": {"loss_class": "QualityFocalLoss"}}, 4),
     "PPYOLOEHead, class weights": (
@@ -76,6 +85,10 @@ NEEDS = {
     "picodet_v1.yml": "PicoHead",
     "otavfl.yml": "OTAVFLHead",
     "gfl_digits.yml": "GFLHead",
+    "tood_digits.yml": "TOODHead",
+    "retinanet_digits.yml": "RetinaHead",
+    "fcos_digits.yml": "FCOSHead",
+    "yolov8_digits.yml": "YOLOv8Head",
     "ppyoloe_r_digits.yml": "PPYOLOERHead",
     "ppyoloe_contrast.yml": "PPYOLOEContrastHead",
     "ppyoloe_ins.yml": "PPYOLOEInsHead",
@@ -103,6 +116,20 @@ def test_a_training_step_calls_the_operator(name, config, train_steps, op_calls)
     losses = train_steps(load_config(str(config(base, **changes))), 1)
     assert len(op_calls) == expected
     assert all(abs(value) < 1e4 for value in losses[0].values()), losses
+
+
+@pytest.mark.parametrize("base", ["tood_digits.yml", "retinanet_digits.yml", "fcos_digits.yml", "yolov8_digits.yml"])
+def test_heads_that_had_another_loss_are_evaluated(base, config):
+    from ppdet.core.workspace import load_config
+    from ppdet.engine import Trainer
+
+    needs(base)
+    nms = {"name": "MultiClassNMS", "nms_top_k": 100, "keep_top_k": 10, "score_threshold": 0.0, "nms_threshold": 0.6}
+    trainer = Trainer(load_config(str(config(base, **{NEEDS[base]: {"nms": nms}}))), mode="eval")
+    trainer.model.eval()
+    found = trainer.model(next(iter(trainer.loader)))
+    assert found["bbox_num"].sum() == len(found["bbox"]) > 0 and bool(paddle.isfinite(found["bbox"]).all())
+    trainer.evaluate()
 
 
 MOMENTUM = {

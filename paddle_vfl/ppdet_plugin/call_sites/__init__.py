@@ -10,11 +10,11 @@ from .function import VARIFOCAL_LOSS, VARIFOCAL_LOSS_WITH_LOGITS
 from .loss_class import LossClass
 from .refusals import refuse
 from .registry import Registry
-from .site import running_loss, switch_site
+from .site import accepted_by, running_loss, switch_site
 from .soft_scores import ScoresAndLogits, ScoresAndProbabilities
 from .static_method import StaticMethod
 
-__all__ = ["refuse", "running_loss", "switch_call_sites"]
+__all__ = ["accepted_by", "refuse", "running_loss", "switch_call_sites"]
 
 SITES = (
     Registry(),

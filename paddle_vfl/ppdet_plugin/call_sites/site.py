@@ -10,7 +10,7 @@ from ...losses import VarifocalLoss
 from .. import loss_key
 from ..errors import ConfigError
 
-__all__ = ["CallSite", "Place", "loss_of", "running_loss", "switch_site"]
+__all__ = ["CallSite", "Place", "accepted_by", "loss_of", "running_loss", "switch_site"]
 
 _ATTRIBUTE = "_paddle_vfl_loss"
 _site_of: dict = {}
@@ -85,8 +85,18 @@ def loss_of(instance):
 
 def running_loss(instance):
     """The fused loss that an instance computes, as a layer; None if it computes none."""
-    site = next((_site_of[cls] for cls in type(instance).__mro__ if cls in _site_of), None)
+    site = _site(type(instance))
     return None if site is None else site.loss(instance)
+
+
+def accepted_by(cls):
+    """Names of the losses that a class takes under the key ``loss``; None for any."""
+    site = _site(cls)
+    return None if site is None else site.accepted
+
+
+def _site(cls):
+    return next((_site_of[base] for base in cls.__mro__ if base in _site_of), None)
 
 
 def _accept_loss(site, patches, cls, schema):
