@@ -8,10 +8,13 @@ anew.
 import copy
 import functools
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
+import yaml
 
 import paddle_vfl
 from paddle_vfl.ppdet_plugin.errors import ConfigError
@@ -517,3 +520,18 @@ def test_a_detr_loss_with_a_softmax_cannot_be_varifocal():
         pytest.skip("test_loss_key.py has it")
     with pytest.raises(ConfigError, match="DETRLoss.loss: VarifocalLoss needs use_focal_loss: true"):
         make("DETRLoss", matcher=None, use_focal_loss=False, loss="VarifocalLoss")
+
+
+def test_the_block_of_the_page_is_accepted():
+    """By every head of it that this PaddleDetection has."""
+    paddle_vfl.enable()
+    from ppdet.core.workspace import global_config
+
+    page = Path(__file__).parents[2] / "docs" / "other_heads.md"
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = yaml.load(block, Loader=yaml.Loader)
+    assert blocks.pop("paddle_vfl") == paddle_vfl.__version__
+    modules = ["DINOLoss" if name == "DINOHead" else name for name in blocks]
+    here = [name for name in modules if name in global_config]
+    assert len(here) >= 5 or "YOLOv8Head" in here
+    assert all("loss" in global_config[name].schema for name in here)
