@@ -94,11 +94,12 @@ def levels(array):
 
 
 class Case:
-    """One head with random outputs: ``run()`` is its classification loss, of the leaves ``predictions``; the
-    expectation is the sum over ``rows`` of predictions with ``scores``, divided by ``count``."""
+    """One head with random outputs: ``run()`` is its classification loss, of the leaves ``predictions`` and of
+    ``truth``. The expectation is the sum over ``rows`` of predictions with ``scores``, divided by ``count``;
+    ``all_rows``: with those that do not count there."""
 
     use_sigmoid = True
-    mask = None
+    mask = all_rows = None
     calls = 1
     weight = 1.0
 
@@ -133,7 +134,8 @@ class TOOD(Case):
             assigned = head.assigner(self.predictions[0].detach(), pixels, points, CELLS, *found, bg_index=CLASSES)
             self.scores = assigned[2].numpy()
         self.rows, self.count = probabilities, max(self.scores.sum(), 1)
-        self.run = lambda: head.get_loss(outputs, ground_truth(epoch_id=epoch))["loss_class"]
+        self.truth = ground_truth(epoch_id=epoch)
+        self.run = lambda: head.get_loss(outputs, self.truth)["loss_class"]
 
 
 class TOODFirstEpochs(TOOD):
@@ -159,11 +161,11 @@ class FCOSR(Case):
         regression = rng.uniform(4, 20, (2, len(centers), 5)) * [0.1, 0.1, 1, 1, 0.05]
         points, of_points = (paddle.to_tensor(np.float32(array)[None]) for array in (centers, strides))
         outputs = [self.predictions[0], leaf(regression), points, of_points, CELLS]
-        meta = ground_truth(gt_rbox=rotated)
-        labels, _, scores = head.assigner(points, of_points, CELLS, meta["gt_class"], meta["gt_bbox"], rotated,
-                                          meta["pad_gt_mask"], CLASSES, None)  # fmt: skip
+        self.truth = ground_truth(gt_rbox=rotated)
+        found = [self.truth[key] for key in ("gt_class", "gt_bbox", "gt_rbox", "pad_gt_mask")]
+        labels, _, scores = head.assigner(points, of_points, CELLS, *found, CLASSES, None)
         self.rows, self.scores, self.count = probabilities, scores.numpy(), int((labels < CLASSES).sum())
-        self.run = lambda: head.get_loss(outputs, meta)["loss_cls"]
+        self.run = lambda: head.get_loss(outputs, self.truth)["loss_cls"]
 
 
 class YOLOv8(Case):
@@ -179,13 +181,13 @@ class YOLOv8(Case):
         points, of_points = (paddle.to_tensor(np.float32(array)) for array in (centers, strides))
         outputs = [self.predictions, [leaf(level) for level in levels(distances)], bins, None, points, CELLS, of_points]
         boxes = np.concatenate([centers - distances[..., :2] * strides, centers + distances[..., 2:] * strides], -1)
-        meta = ground_truth(num_gpus=1)
+        self.truth = ground_truth(num_gpus=1)
         assigned = head.assigner(paddle.to_tensor(np.float32(sigmoid(logits))), paddle.to_tensor(np.float32(boxes)),
-                                 points, CELLS, *(meta[key] for key in ("gt_class", "gt_bbox", "pad_gt_mask")),
+                                 points, CELLS, *(self.truth[key] for key in ("gt_class", "gt_bbox", "pad_gt_mask")),
                                  bg_index=CLASSES)  # fmt: skip
         self.rows, self.scores = logits, assigned[2].numpy()
         self.count = max(self.scores.sum(), 1)
-        self.run = lambda: head.get_loss(outputs, meta)["loss_cls"]
+        self.run = lambda: head.get_loss(outputs, self.truth)["loss_cls"]
 
     def arrange(self, gradients):
         return levels(gradients)
@@ -210,7 +212,7 @@ class Anchored(Case):
         it counts."""
         quality = [iou(boxes[image], BOXES[image][matches[image]]) for image in range(2)]
         labels = np.where(positive, np.stack([LABELS[i, matches[i], 0] for i in range(2)]), CLASSES)
-        self.rows = np.where(chosen[..., None], logits, -1e9)
+        self.rows, self.all_rows = np.where(chosen[..., None], logits, -1e9), logits
         self.scores = dense_target(labels, np.where(positive, np.stack(quality), 0), CLASSES)
         self.mask = dense_target(labels, np.ones(labels.shape), CLASSES)
         self.count = positive.sum()
@@ -236,7 +238,8 @@ class Retina(Anchored):
         )
         boxes = decoded(of_anchors(deltas).astype(np.float64) / [1, 1, 2, 2], anchors.numpy().astype(np.float64))
         self.expect(of_anchors(self.predictions), boxes, matches, labels == 1, labels >= 0)
-        self.run = lambda: head.get_loss([self.predictions, deltas], ground_truth())["loss_cls"]
+        self.truth = ground_truth()
+        self.run = lambda: head.get_loss([self.predictions, deltas], self.truth)["loss_cls"]
 
     def arrange(self, gradients):
         sides = [SIDE // stride for stride in STRIDES]
@@ -266,8 +269,8 @@ class YOLOF(Anchored):
         ]
         matches = np.stack(assigned)
         self.expect(of_anchors(self.predictions[0]), boxes, np.maximum(matches, 0), matches >= 0, matches > -2)
-        meta = ground_truth(im_shape=paddle.full([2, 2], float(SIDE)))
-        self.run = lambda: head.get_loss([anchors, self.predictions[0], deltas], meta)["loss_cls"]
+        self.truth = ground_truth(im_shape=paddle.full([2, 2], float(SIDE)))
+        self.run = lambda: head.get_loss([anchors, self.predictions[0], deltas], self.truth)["loss_cls"]
 
     def arrange(self, gradients):
         return [gradients.reshape(2, 8, 8, -1).transpose(0, 3, 1, 2)]
@@ -301,7 +304,7 @@ def fcos_targets(rng, share=0.2):
 class FCOS(Case):
     def __init__(self, rng, loss):
         self.head = make("FCOSHead", **FCOS_OPTIONS, loss=loss)
-        arrays, self.targets = fcos_targets(rng)
+        arrays, self.truth = fcos_targets(rng)
         logits, distances = rng.normal(-1, 2, (2, sum(CELLS), CLASSES)), rng.uniform(0, 3, (2, sum(CELLS), 4))
         self.predictions = [leaf(level) for level in levels(logits)]
         self.distances = [leaf(level) for level in levels(distances)]
@@ -317,7 +320,7 @@ class FCOS(Case):
         return levels(gradients)
 
     def losses(self):
-        return self.head.get_loss([self.predictions, self.distances, self.centerness], self.targets)
+        return self.head.get_loss([self.predictions, self.distances, self.centerness], self.truth)
 
 
 class DETR(Case):
@@ -364,8 +367,10 @@ class DETR(Case):
         counts = np.repeat([4, 4 * 2][: len(rows)], 3)  # boxes, and those of all groups of denoising queries
         self.count = counts[:, None, None, None]
 
+        self.truth = {"gt_bbox": gt_bbox, "gt_class": gt_class}
+
         def run():
-            losses = criterion(gt_bbox=gt_bbox, gt_class=gt_class, **keywords)
+            losses = criterion(**self.truth, **keywords)
             return sum(value.sum() for name, value in losses.items() if name.startswith("loss_class"))
 
         self.run = run
@@ -406,6 +411,21 @@ def test_value_and_gradient(head, said, rng, op_calls):
         np.testing.assert_allclose(part.numpy(), wanted, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("head", [*CASES[:-4], FCOS, DETR], ids=lambda case: case.__name__)
+def test_a_batch_without_a_box(head, rng):
+    """Every prediction is a negative, and the sum is divided by 1. (PaddleDetection's YOLOF asks for a box.)"""
+    case = head(rng, "VarifocalLoss")
+    for key, value in case.truth.items():
+        if key.startswith("labels"):
+            case.truth[key] = paddle.zeros_like(value)
+        elif key.startswith(("gt_", "pad_gt_")):
+            case.truth[key] = [box[:0] for box in value] if isinstance(value, list) else value[:, :0]
+    actual = case.run()
+    rows = case.rows if case.all_rows is None else case.all_rows
+    loss, _ = loss_and_grad(rows, np.zeros(rows.shape), use_sigmoid=case.use_sigmoid)
+    np.testing.assert_allclose(float(actual.sum()), case.weight * loss.sum(), rtol=2e-5)
+
+
 def test_the_loss_of_boxes_of_fcos_stays_and_centerness_is_not_trained(rng):
     case = FCOS(rng, "VarifocalLoss")
     losses = case.losses()
@@ -418,7 +438,7 @@ def test_the_loss_of_boxes_of_fcos_stays_and_centerness_is_not_trained(rng):
         case.predictions,
         case.distances,
         case.centerness,
-        *([case.targets[f"{key}{level}"] for level in range(3)] for key in ("labels", "reg_target", "centerness")),
+        *([case.truth[f"{key}{level}"] for level in range(3)] for key in ("labels", "reg_target", "centerness")),
     )
     assert float(losses["loss_box"]) == float(own["loss_box"])
     for part, wanted in zip(boxes, paddle.grad(own["loss_box"], case.distances)):

@@ -7,6 +7,7 @@ import types
 import paddle
 
 from ..errors import ConfigError
+from .probe import source_of
 from .quality import iou
 from .site import CallSite, Place, loss_of
 
@@ -31,7 +32,7 @@ class MatchedQueries(CallSite):
 
     def fits(self, place):
         return all(
-            text in "".join(inspect.getsource(getattr(base, method)).split())
+            text in source_of(getattr(base, method))
             for base in place.cls.__mro__
             if "_get_loss_class" in vars(base)
             for method, text in ORDER
