@@ -400,7 +400,7 @@ def test_value_and_gradient(head, said, rng, op_calls):
     op_calls.clear()
     actual = case.run()
     gradients = paddle.grad(actual.sum(), case.predictions)
-    assert op_calls == ["paddle_vfl_varifocal_loss"] * case.calls
+    assert len(op_calls) == case.calls
 
     formula = dict(formula)
     weight = case.weight * formula.pop("loss_weight", 1.0)
