@@ -183,8 +183,6 @@ class Commands:
         Args:
             folder (str | os.PathLike): an empty one, for the data set and the run.
         """
-        os.environ["XDG_CACHE_HOME"] = str(folder)  # what is known of the images
-        logging.Handler.handleError = _raise_again  # it would print a traceback
         self.folder = Path(folder)
         data = write_digits(self.folder / "data", train_images=4, val_images=1, image_size=SIDE, progress=False)
         self.good = json.loads((data / "annotations" / "train.json").read_text())
@@ -340,6 +338,8 @@ def main():
     start, count, total = time.monotonic(), collections.Counter(), args.examples or args.seconds
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w", encoding="utf-8") as nowhere:
         with contextlib.redirect_stdout(nowhere), tqdm(total=total, disable=None) as bar:
+            os.environ["XDG_CACHE_HOME"] = folder  # what is known of the images
+            logging.Handler.handleError = _raise_again  # it would print a traceback
             commands = Commands(folder)
             while bar.n < total:
                 number = min(AT_ONCE, args.examples - bar.n) if args.examples else AT_ONCE
