@@ -4,8 +4,9 @@
 
 ``my_data`` is in COCO format: ``train/`` and ``val/`` hold the images, ``annotations/train.json`` and
 ``annotations/val.json`` the boxes. The model is the PP-YOLOE+ for photographs of ``configs/ppyoloe_plus_photos.yml``,
-with `loss: VarifocalLoss`. It begins with weights that PaddleDetection publishes; where they cannot be had, a smaller
-one begins from scratch. The number of epochs follows from the number of images.
+with `loss: VarifocalLoss`. It begins with weights that PaddleDetection publishes; where they cannot be had, the smaller
+one of ``configs/ppyoloe_plus_photos_small.yml`` begins from scratch. The number of epochs follows from the number of
+images.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple, Optional
 
 if hasattr(os, "sched_getaffinity"):  # Paddle would compute on one core
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
@@ -24,33 +26,43 @@ from paddle_vfl.training import detect, evaluate, train
 from paddle_vfl.training.checkpoints import find
 from paddle_vfl.training.drawing import AP_NAMES, draw_curves, draw_grid
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "ppyoloe_plus_photos.yml"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PUBLISHED = "https://paddledet.bj.bcebos.com/models/ppyoloe_plus_crn_t_auxhead_320_300e_coco.pdparams"
-BATCH = 8
-# training images times epochs, and the width of the model: published weights have that of the config
-FROM_SCRATCH, FROM_WEIGHTS = 7200, 2400
-SCRATCH_WIDTH = 0.125
+
+
+class Recipe(NamedTuple):
+    """How a data set is trained on."""
+
+    config: str
+    batch: int
+    seen: Optional[int] = None  # training images times epochs
+
+
+FROM_WEIGHTS = Recipe(str(CONFIGS / "ppyoloe_plus_photos.yml"), 8, 2400)
+# 33 epochs of 300 images take 14 minutes of one core
+FROM_SCRATCH = Recipe(str(CONFIGS / "ppyoloe_plus_photos_small.yml"), 4, 9900)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="folder of the data set")
-    parser.add_argument("--config", default=str(CONFIG), help="default: %(default)s")
+    parser.add_argument("--config", help="default: one for photographs")
     parser.add_argument("--weights", help="what to begin with: a file, an URL or `none`; default: those published")
     parser.add_argument("--epochs", type=int, help="default: what the number of images asks for")
     parser.add_argument("--output", default="output/your_data", help="folder to write; default: %(default)s")
     args = parser.parse_args()
     data = Path(args.data)
     images, classes = _count(data / "annotations" / "train.json")
-    options = [f"num_classes={classes}", *_data_options(data, images)]
-    if args.config == str(CONFIG):
-        weights = _weights(args.weights)
-        options += _photo_options(weights)
-        seen = FROM_SCRATCH if weights is None else FROM_WEIGHTS
-        args.epochs = args.epochs or min(300, max(4, round(seen / images)))
-    if args.epochs:
-        options += _schedule(args.epochs, steps=args.epochs * max(1, images // BATCH))
-    train_and_report(args.config, data, Path(args.output), options)
+    weights = _weights(args.weights) if args.weights or not args.config else None
+    recipe = Recipe(args.config, 8) if args.config else FROM_WEIGHTS if weights else FROM_SCRATCH
+    batch = min(recipe.batch, images)
+    options = [f"num_classes={classes}", f"TrainReader.batch_size={batch}", *_data_options(data)]
+    if weights:
+        options += [f"pretrain_weights={weights}", "LearningRate.base_lr=0.0005"]
+    epochs = args.epochs or (recipe.seen and min(300, max(4, round(recipe.seen / images))))
+    if epochs:
+        options += _schedule(epochs, steps=epochs * (images // batch))
+    train_and_report(recipe.config, data, Path(args.output), options)
 
 
 def _count(annotations):
@@ -63,8 +75,8 @@ def _count(annotations):
         raise UserError(f"{annotations}: expected COCO annotations ({type(error).__name__}: {error})") from error
 
 
-def _data_options(data, images):
-    options = [f"TrainReader.batch_size={min(BATCH, images)}"]
+def _data_options(data):
+    options = []
     for key, part in (("TrainDataset", "train"), ("EvalDataset", "val"), ("TestDataset", "val")):
         options += [f"{key}.dataset_dir={data}", f"{key}.anno_path=annotations/{part}.json"]
         options += [] if key == "TestDataset" else [f"{key}.image_dir={part}"]
@@ -82,12 +94,6 @@ def _weights(given):
             raise
         print(f"{error} with --weights. A smaller model is now trained from scratch.", file=sys.stderr)
         return None
-
-
-def _photo_options(weights):
-    if weights is None:
-        return [f"width_mult={SCRATCH_WIDTH}"]
-    return [f"pretrain_weights={weights}", "LearningRate.base_lr=0.0005"]
 
 
 def _schedule(epochs, steps):

@@ -73,6 +73,12 @@ def read_coco(path, load_crowd=False, for_evaluator=False):
         [area is not None and not abs(area) <= MOST_PIXELS**2 for area in areas],
         lambda i: f"area is {areas[i]}, expected square pixels",
     )
+    tracks = [annotation.track_id for annotation in annotations]
+    records.refuse(
+        "annotations",
+        [track is not None and not abs(track) < 2**31 for track in tracks],
+        lambda i: f"track_id is {tracks[i]}, expected a whole number of at most 31 bits",
+    )
 
     has_area = (boxes[:, :2] + boxes[:, 2:] - boxes[:, :2] > LEAST_SIDE).all(1)
     wrong_area = has_area & np.array([area is not None and area <= 0 for area in areas], bool)
@@ -105,8 +111,10 @@ def read_coco(path, load_crowd=False, for_evaluator=False):
         empty=np.bincount(box_image[trained_on & has_area], minlength=len(images)) == 0,
         doubts=records.doubts,
         complete=complete
+        and records.ids_are_int
         and None not in areas
         and None not in crowds
+        and None not in tracks
         and not wrong_area.any()
         and not unusable_id.any(),
     )
@@ -116,7 +124,7 @@ class _Records:
     """The images, categories and annotations of a file, and what is said of them."""
 
     def __init__(self, path, content):
-        self.path, self.doubts = path, []
+        self.path, self.doubts, self.ids_are_int = path, [], True
         self.images, self.categories, self.annotations = content.images, content.categories, content.annotations
 
     def place(self, part, index):
@@ -154,6 +162,7 @@ class _Records:
             [not is_whole(value) for value in values],
             lambda i: f"{field} is {values[i]}, expected a whole number of at most 63 bits",
         )
+        self.ids_are_int = False  # pycocotools finds no category of id 1.0
         return np.array([int(value) for value in values], np.int64)
 
     def unique_ids(self, part):
@@ -186,9 +195,13 @@ def write_completed(path, target, for_evaluator=False):
     with open(path, encoding="utf-8-sig") as file:
         content = json.load(file)
     annotations = content["annotations"]
+    for record in (record for part in SCHEMAS for record in content[part]):
+        record.update({key: int(record[key]) for key in ("id", "image_id", "category_id") if key in record})
     for annotation in annotations:
         if annotation.get("iscrowd") is None:
             annotation["iscrowd"] = 0
+        if annotation.get("track_id", -1) is None:
+            del annotation["track_id"]
         _, _, width, height = annotation["bbox"]
         if annotation.get("area") is None or annotation["area"] <= 0:
             annotation["area"] = max(width, 0) * max(height, 0)
@@ -232,7 +245,7 @@ def _decoded(path, data, schema):
 def _decoded_slowly(path, data, schema):
     """With Python's own reader, which tells the line and takes NaN; names the records that do not fit."""
     try:
-        content = json.loads(data.decode(), parse_constant=str)
+        content = json.loads(data.decode())
     except RecursionError as error:
         raise UserError(f"{path} is not in COCO format: lists within lists without end") from error
     except ValueError as error:

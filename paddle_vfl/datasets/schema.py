@@ -32,6 +32,7 @@ class CocoAnnotation(msgspec.Struct):
     area: Optional[float] = None
     iscrowd: Union[bool, int, float, None] = None
     ignore: Any = False
+    track_id: Optional[Whole] = -1
 
 
 class CocoCategories(msgspec.Struct):
@@ -71,6 +72,7 @@ class VocFile(msgspec.Struct):
 def misfit(record, schema, strict=True):
     """What of a record does not fit its schema: "bbox[0] is "12", expected a number", or None."""
     try:
+        json.dumps(record, ensure_ascii=False).encode()
         msgspec.convert(record, schema, strict=strict)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
@@ -79,6 +81,8 @@ def misfit(record, schema, strict=True):
         if missing:
             return " ".join(filter(None, (path, f"has no {missing[1]}")))
         return f"{path or 'it'} is {_shown(_value_at(record, path))}, expected {_expected(message)}"
+    except UnicodeEncodeError:
+        return "its text has half a character (a lone surrogate)"
     return None
 
 

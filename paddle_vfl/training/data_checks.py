@@ -10,7 +10,7 @@ from ..datasets.annotations import and_more
 from ..datasets.boxes import check_boxes
 from ..datasets.coco import write_completed
 from ..datasets.images import decode_images
-from ..errors import UserError
+from ..errors import UserError, printable
 from .class_names import difference_of
 from .data_sections import DataSection
 
@@ -92,7 +92,7 @@ def _checked(section, cfg):
             f"{had_height:g}{and_more(len(wrong))}"
         )
     for doubt in doubts + check_boxes(annotations, sizes):
-        logger.warning("%s: %s: %s", section.key, path, doubt)
+        logger.warning("%s: %s: %s", section.key, path, printable(doubt))
     return annotations
 
 

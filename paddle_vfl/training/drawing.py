@@ -73,7 +73,9 @@ def _font(size):
     from matplotlib import font_manager
     from PIL import ImageFont
 
-    return ImageFont.truetype(font_manager.findfont(font_manager.FontProperties(family=FONTS)), size)
+    known = {font.name for font in font_manager.fontManager.ttflist}  # findfont warns of each that is not there
+    family = next(name for name in FONTS if name in known)
+    return ImageFont.truetype(font_manager.findfont(font_manager.FontProperties(family=family)), size)
 
 
 def draw_grid(found, path, threshold=0.4, columns=6, rows=4, side=280):

@@ -7,6 +7,7 @@ was killed, and not why.
 import contextlib
 import functools
 import logging
+import traceback
 import weakref
 
 from ..errors import UserError, one_line
@@ -16,7 +17,7 @@ __all__ = ["LoaderError", "loader_errors"]
 
 
 class LoaderError(UserError):
-    """A batch could not be read; the message names the image, if a transform of it failed, and the cause."""
+    """A batch could not be read; the message names the image or the transform, and the cause."""
 
 
 @contextlib.contextmanager
@@ -31,7 +32,9 @@ def loader_errors():
         patches.set(iterator, "__next__", _raising(iterator.__next__, running))
     # it would make an exception of the worker's type anew, which not every type can be
     patches.set(dataloader_iter._WorkerException, "reraise", lambda self: _raise(_last_message(self.exc_msg)))
+    patches.set(reader.Compose, "__init__", _naming_transform(reader.Compose.__init__))
     patches.set(reader.Compose, "__call__", _naming_image(reader.Compose.__call__))
+    patches.set(reader.BatchCompose, "__call__", _naming_batch_transform(reader.BatchCompose.__call__))
     log = logging.getLogger(reader.__name__)
     for logger in {log, reader.logger}:
         logger.addFilter(_is_no_traceback)
@@ -81,6 +84,33 @@ def _raising(get_next, running):
         raise LoaderError(failure)
 
     return wrapper
+
+
+def _naming_transform(init):
+    @functools.wraps(init)
+    def make(self, transforms, *args, **kwargs):
+        try:
+            init(self, transforms, *args, **kwargs)
+        except Exception as error:
+            wanted = [(name, options) for transform in transforms or () for name, options in transform.items()]
+            what = "{}, {}".format(*wanted[len(self.transforms_cls)]) if wanted else f"are {transforms}"
+            raise UserError(f"transforms of a reader: {what}: {_described(error)}") from error
+
+    return make
+
+
+def _naming_batch_transform(compose):
+    @functools.wraps(compose)
+    def call(self, samples):
+        try:
+            return compose(self, samples)
+        except Exception as error:
+            owners = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+            names = [type(owner).__name__ for owner in owners if any(owner is made for made in self.transforms_cls)]
+            name = names[0] if names else "samples cannot be put together to a batch"
+            raise LoaderError(f"{name}: {_described(error)}") from error
+
+    return call
 
 
 def _naming_image(compose):

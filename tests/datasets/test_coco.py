@@ -74,6 +74,10 @@ def test_a_good_file(read):
         (changed("images", 1, width=-1), "images[1] (id 1): width and height are -1 and 60, expected pixels"),
         (changed("images", 2, file_name=...), "images[2] (id 2): has no file_name"),
         (changed("images", 2, file_name=None), "images[2] (id 2): file_name is null, expected text"),
+        (
+            changed("images", 2, file_name="\ud800"),
+            "images[2] (id 2): its text has half a character (a lone surrogate)",
+        ),
         (changed("images", 1, id=3), "images[1] has id 3 like images[0]: of equal ids the last is taken"),
         (changed("images", 1, id="1"), 'images[1]: id is "1", expected a number'),
         (changed("images", 1, id=True), "images[1]: id is true, expected a number"),
@@ -91,12 +95,18 @@ def test_a_good_file(read):
         (changed("annotations", 1, bbox=[1, 2, 3]), "bbox is [1, 2, 3], expected four numbers"),
         (changed("annotations", 1, bbox=[1, 2, 3, 4, 5]), "bbox is [1, 2, 3, 4, 5], expected four numbers"),
         (changed("annotations", 1, bbox=[1, 2, "3", 4]), 'annotations[1] (id 2): bbox[2] is "3", expected a number'),
-        (changed("annotations", 1, bbox=[1, 2, float("nan"), 4]), 'bbox[2] is "NaN", expected a number'),
+        (changed("annotations", 1, bbox=[1, 2, float("nan"), 4]), "bbox is [1.0, 2.0, nan, 4.0], expected pixels"),
+        (changed("images", 0, width=float("nan")), "width and height are nan and 60, expected pixels"),
+        (changed("images", 0, id=float("nan")), "id is nan, expected a whole number"),
+        (changed("images", 0, file_name=float("nan")), "images[0] (id 3): file_name is NaN, expected text"),
+        (changed("annotations", 1, area=float("nan")), "annotations[1] (id 2): area is nan, expected square pixels"),
         (changed("annotations", 1, bbox=[1, 2, 1e300, 4]), "bbox is [1.0, 2.0, 1e+300, 4.0], expected pixels"),
         (changed("annotations", 1, area="81"), 'annotations[1] (id 2): area is "81", expected a number'),
         (changed("annotations", 1, area=1e300), "annotations[1] (id 2): area is 1e+300, expected square pixels"),
         (changed("annotations", 1, iscrowd="0"), 'annotations[1] (id 2): iscrowd is "0", expected 0 or 1'),
         (changed("annotations", 1, iscrowd=2), "annotations[1] (id 2): iscrowd is 2, expected 0 or 1"),
+        (changed("annotations", 1, track_id="7"), 'annotations[1] (id 2): track_id is "7", expected a number'),
+        (changed("annotations", 1, track_id=2**31), "track_id is 2147483648, expected a whole number of at most 31"),
         (
             {**GOOD, "annotations": [{**a, "image_id": str(a["image_id"])} for a in GOOD["annotations"]]},
             'annotations[0] (id 1): image_id is "1", expected a number (and 2 more)',
@@ -137,12 +147,13 @@ def test_what_may_be_wrong_is_noted(read, content, doubt):
     [
         (changed("annotations", 1, iscrowd=...), 150.5),
         (changed("annotations", 1, iscrowd=None), 150.5),
+        (changed("annotations", 1, track_id=None), 150.5),
         (changed("annotations", 1, area=...), 20 * 10.5),
         (changed("annotations", 1, area=0), 20 * 10.5),
         (changed("annotations", 1, area=-5), 20 * 10.5),
         (b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), 150.5),
     ],
-    ids=["no iscrowd", "iscrowd null", "no area", "area 0", "area negative", "byte order mark"],
+    ids=["no iscrowd", "iscrowd null", "track_id null", "no area", "area 0", "area negative", "byte order mark"],
 )
 def test_what_is_missing_is_filled_in(read, tmp_path, content, area):
     found = read(content)
@@ -171,9 +182,13 @@ def test_id_0_is_renumbered_for_the_evaluator_alone(read, tmp_path):
     assert sorted(COCO(str(tmp_path / "b.json")).anns) == [1, 3, 4]
 
 
-def test_whole_numbers_may_be_written_with_a_point(read):
-    content = changed("annotations", 0, id=1.0, image_id=1.0, category_id=5.0, iscrowd=0.0)
-    assert read(content).box_image.tolist() == [1, 0, 0]
+@pytest.mark.parametrize("part, fields", [("annotations", ["id", "image_id", "category_id"]), ("categories", ["id"])])
+def test_whole_numbers_may_be_written_with_a_point(read, part, fields, tmp_path):
+    """pycocotools finds no category of id 5.0."""
+    found = read(changed(part, 0, **{field: float(GOOD[part][0][field]) for field in fields}))
+    assert found.box_image.tolist() == [1, 0, 0] and not found.complete
+    write_completed(found.path, tmp_path / "b.json")
+    assert (tmp_path / "b.json").read_text() == json.dumps(GOOD)
 
 
 def test_categories_alone(tmp_path):

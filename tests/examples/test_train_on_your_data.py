@@ -75,7 +75,7 @@ def trained_with(example, monkeypatch, tmp_path, clean_ppdet):
     return called
 
 
-@pytest.mark.parametrize("images, batch, epochs", [(1, 1, 300), (5, 5, 300), (100_000, 8, 4)])
+@pytest.mark.parametrize("images, batch, epochs", [(1, 1, 300), (3, 3, 300), (5, 4, 300), (100_000, 4, 4)])
 def test_epochs_and_batch_follow_from_the_number_of_images(images, batch, epochs, trained_with):
     cfg = trained_with(images, "--weights", "none")
     assert (cfg.num_classes, cfg.TrainReader["batch_size"], cfg.epoch) == (3, batch, epochs)
@@ -86,7 +86,7 @@ def test_weights_of_ones_own(trained_with, example, tmp_path):
     (tmp_path / "w.pdparams").touch()
     cfg = trained_with(300, "--weights", str(tmp_path / "w"))
     assert cfg.pretrain_weights == str(tmp_path / "w.pdparams") and cfg.width_mult == 0.375  # of the weights
-    assert cfg.epoch == round(example.FROM_WEIGHTS / 300)
+    assert cfg.epoch == round(example.FROM_WEIGHTS.seen / 300)
     with pytest.raises(UserError, match="weights .*nowhere.pdparams does not exist"):
         trained_with(300, "--weights", "nowhere")
 
@@ -97,8 +97,8 @@ def test_without_the_published_weights_it_says_so_and_goes_on(trained_with, exam
 
     monkeypatch.setattr(example, "find", offline)
     cfg = trained_with(300)
-    assert cfg.get("pretrain_weights") is None and cfg.width_mult == example.SCRATCH_WIDTH
-    assert cfg.epoch == round(example.FROM_SCRATCH / 300)
+    assert cfg.get("pretrain_weights") is None and cfg.filename == "ppyoloe_plus_photos_small"
+    assert cfg.epoch == round(example.FROM_SCRATCH.seen / 300)
     err = capsys.readouterr().err
     assert f"weights {example.PUBLISHED} cannot be downloaded" in err and "give the file with --weights" in err
 
@@ -108,3 +108,11 @@ def test_another_config_keeps_its_own_schedule(trained_with):
     assert trained_with(300, "--config", digits).epoch == 16
     cfg = trained_with(300, "--config", digits, "--epochs", "30")
     assert (cfg.epoch, cfg.LearningRate["schedulers"][0]["max_epochs"]) == (30, 30)
+
+
+def test_another_config_may_begin_with_weights(trained_with, tmp_path):
+    (tmp_path / "w.pdparams").touch()
+    digits = str(ROOT / "configs" / "ppyoloe_plus_digits.yml")
+    assert trained_with(300, "--config", digits, "--weights", str(tmp_path / "w")).pretrain_weights.endswith(
+        "w.pdparams"
+    )

@@ -170,6 +170,15 @@ def test_what_may_be_wrong_is_said_in_a_line_each(check, data):
     assert "1 of " in warnings[-1] and "boxes leave their image: annotations[" in warnings[-1]
 
 
+def test_names_that_break_lines_do_not_break_a_message(check, data):
+    data.edit("train", lambda content: content["images"][1].update(file_name="gone\n\x1b[2J.png"))
+    _, warnings = check("TrainDataset")
+    assert any(r"train/gone\n\x1b[2J.png does not exist: left out" in warning for warning in warnings)
+    data.edit("train", lambda content: [image.update(file_name="a\rb") for image in content["images"]])
+    with pytest.raises(UserError, match=r"train/a\\rb does not exist"):
+        check("TrainDataset")
+
+
 @pytest.mark.parametrize("taken_out", ["area", "iscrowd"])
 def test_paddledetection_reads_what_was_filled_in(check, data, taken_out, tmp_path):
     from ppdet.core.workspace import create

@@ -2,15 +2,19 @@
 
 import faulthandler
 import gc
+import itertools
 import shutil
 
+import numpy as np
 import pytest
 from ppdet.core.workspace import create, load_config
-from ppdet.data.reader import BatchCompose
+from ppdet.data.reader import BatchCompose, Compose
 from ppdet.data.source.dataset import DetDataset
+from ppdet.data.transform.batch_operators import PadGT
 from ppdet.data.transform.operators import Resize
 
 import paddle_vfl
+from paddle_vfl.errors import UserError
 from paddle_vfl.training.loader_errors import LoaderError, loader_errors
 
 from paddle.io import DistributedBatchSampler
@@ -70,10 +74,39 @@ def test_a_transform_that_fails_names_its_image(batches, monkeypatch, error, mes
 @pytest.mark.parametrize("error, message", ERRORS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("where", [(BatchCompose, "__call__"), (DetDataset, "__getitem__")], ids=["batch", "data set"])
 def test_anything_else_that_fails_says_why(batches, monkeypatch, where, error, message):
-    monkeypatch.setattr(*where, failing(error))
-    with pytest.raises(LoaderError) as raised:
+    with monkeypatch.context() as patched, pytest.raises(LoaderError) as raised:  # undone before loader_errors is
+        patched.setattr(*where, failing(error))
         batches()
     assert str(raised.value).startswith(message) and "\n" not in str(raised.value)
+
+
+def test_a_transform_of_a_batch_that_fails_is_named(batches, monkeypatch):
+    monkeypatch.setattr(PadGT, "__call__", lambda self, samples: samples[0]["gone"])
+    with pytest.raises(LoaderError, match="^PadGT: KeyError: 'gone'$"):
+        batches()
+
+
+def test_images_of_unlike_sizes_cannot_be_a_batch(batches, monkeypatch):
+    sizes = itertools.cycle([32, 64])
+    monkeypatch.setattr(PadGT, "__call__", lambda self, batch: [{"image": np.zeros(next(sizes))} for _ in batch])
+    with pytest.raises(LoaderError, match="^samples cannot be put together to a batch: ValueError: all input arrays"):
+        batches()
+
+
+@pytest.mark.parametrize(
+    "transforms, message",
+    [
+        (
+            [{"Decode": {}}, {"BatchRandomResize": {"target_size": [96]}}],
+            "BatchRandomResize, {'target_size': .96.}: Type",
+        ),
+        ([{"Resizes": {}}], "Resizes, {}: AttributeError: "),
+        (None, "are None: TypeError: 'NoneType' object is not iterable"),
+    ],
+)
+def test_a_transform_that_cannot_be_made_is_named(transforms, message):
+    with loader_errors(), pytest.raises(UserError, match=f"^transforms of a reader: {message}"):
+        Compose(transforms)
 
 
 def test_an_image_that_was_damaged_meanwhile_is_named(batches, tmp_path):
