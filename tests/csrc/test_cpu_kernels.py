@@ -2,7 +2,7 @@
 more instructions than it did, which does not depend on how busy the machine is.
 
 Callgrind counts them. It has no AVX-512, whose kernels come from the same source as those counted here. ``pytest
-tests/csrc/test_kernels.py -s`` prints the counts.
+tests/csrc/test_cpu_kernels.py -s`` prints the counts.
 """
 
 import itertools
