@@ -73,6 +73,14 @@ def test_every_kernel_runs(driver, isa):
     assert done.returncode == 0 and done.stdout.count(" ns an element\n") == len(lines), done.stderr
 
 
+def test_no_kernel_leaves_its_arrays(program):
+    """They end, and begin, at pages that may not be touched (kernel_checks.cc)."""
+    checks = program("kernel_checks.cc")
+    done = subprocess.run([checks, "bounds"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert subprocess.run([checks, "overrun"], capture_output=True).returncode != 0
+
+
 @pytest.fixture(scope="module")
 def counted(driver, tmp_path_factory):
     """Instructions an element of the kernels that this machine can run."""
