@@ -414,6 +414,8 @@ def test_value_and_gradient(head, said, rng, op_calls):
 @pytest.mark.parametrize("head", [*CASES[:-4], FCOS, DETR], ids=lambda case: case.__name__)
 def test_a_batch_without_a_box(head, rng):
     """Every prediction is a negative, and the sum is divided by 1. (PaddleDetection's YOLOF asks for a box.)"""
+    if head is Retina and paddle.__version__ < "3":
+        pytest.skip("PaddleDetection's bbox2delta stacks tensors without elements, which Paddle 2.6 refuses")
     case = head(rng, "VarifocalLoss")
     for key, value in case.truth.items():
         if key.startswith("labels"):
