@@ -5,7 +5,7 @@ import os
 import sys
 
 from ._version import __version__
-from .errors import UserError
+from .errors import UserError, printable
 from .interrupts import interrupt_deferred
 
 __all__ = ["main"]
@@ -244,7 +244,7 @@ def _infer(args):
         args.config, args.opt, args.infer_img, args.infer_dir, args.output_dir, args.draw_threshold, args.save_results
     )
     for path in filter(None, drawn.values()):
-        print(path)
+        print(printable(str(path)))
     return int(None in drawn.values())
 
 

@@ -20,5 +20,6 @@ def one_line(error):
 
 
 def printable(text):
-    """A text with escapes, such as \\n, for the characters in it that end a line or that no terminal shows."""
+    """A text with escapes, such as \\n, for the characters that end a line, that no terminal shows, or that stand for
+    bytes of a file name that are no text."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -110,11 +110,14 @@ def _pairs(path, image_dir):
 def _text(path):
     try:
         with open(path, encoding="utf-8") as file:
-            return file.read()
+            text = file.read()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error}") from error
+    if text.startswith("\ufeff"):
+        raise UserError(f"{path} begins with a byte order mark, which PaddleDetection takes for text: save it without")
+    return text
 
 
 def _load(path, indices):

@@ -122,7 +122,7 @@ def _check_type(setting, option):
     elif isinstance(wanted, dict) and isinstance(value, (int, float, list)) and value is not False:
         raise UserError(f"{setting} is {value!r}, expected a mapping")
     if setting.key == "schedulers" or setting.key.endswith("_transforms"):
-        for item in value:
+        for item in value or ():
             if isinstance(item, (str, int, float, list)):
                 raise UserError(f"{setting}: {item!r} is no mapping, expected {{name: options}}")
 
@@ -140,11 +140,11 @@ def _check_range(setting):
             value = setting.holder[setting.key] = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or value < AT_LEAST[path]:
             raise UserError(f"{path} is {value!r}, expected an integer, at least {AT_LEAST[path]}")
-    if path == "LearningRate.base_lr" and isinstance(value, numbers.Number) and not 0 < value < math.inf:
+    if path == "LearningRate.base_lr" and not (isinstance(value, numbers.Number) and 0 < value < math.inf):
         raise UserError(f"{path} is {value!r}, expected a number above 0")
     if path in CHOICES:
         known = CHOICES[path]()
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise UserError(
                 f"{path}: there is no {value!r}{did_you_mean(near_words(str(value), known)) or _list(known)}"
             )

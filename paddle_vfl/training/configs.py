@@ -75,7 +75,10 @@ def make_run_folder(cfg):
     """
     from ppdet.engine.callbacks import Checkpointer
 
-    folder = os.path.join(cfg.get("save_dir", "output"), cfg.filename)
+    save_dir = cfg.get("save_dir", "output")
+    if not isinstance(save_dir, (str, os.PathLike)):
+        raise UserError(f"save_dir is {save_dir!r}, expected a folder")
+    folder = os.path.join(save_dir, cfg.filename)
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -77,8 +77,11 @@ def _checked(section, cfg):
         doubts.append(f"{said}: left out")
     if section.key == "TrainDataset":
         doubts += _check_training(annotations, present)
-    elif not section.get("allow_empty") and annotations.empty[present].all():
-        raise UserError(f"{path} has no image with a box to evaluate, and allow_empty is not set")
+    elif annotations.empty[present].all():
+        said = "has no image with a box to evaluate"
+        if not section.get("allow_empty"):
+            raise UserError(f"{path} {said}, and allow_empty is not set")
+        doubts.append(f"it {said}: an AP of -1 means none")
     sizes = annotations.sizes.copy()
     if int(os.environ.get("PADDLE_LOCAL_RANK", 0)) == 0:  # once on a machine
         sizes[present], said = _decoded_sizes(image_dir, [annotations.files[i] for i in np.flatnonzero(present)])

@@ -12,6 +12,8 @@ from .faults import explained
 __all__ = ["evaluate"]
 
 logger = logging.getLogger("paddle_vfl")
+# of a file, in characters; systems take 255 bytes
+LONGEST_NAME = 80
 
 
 def evaluate(config, options=(), classwise=False):
@@ -52,7 +54,7 @@ def _curves_in(folder):
     draw, patches = map_utils.draw_pr_curve, Patches()
 
     def draw_there(*args, out_dir, file_name, **kwargs):
-        file_name = re.sub(r"[/\\]", "_", file_name)
+        file_name = re.sub(r"[/\\\0]", "_", file_name)[-LONGEST_NAME:]
         return draw(*args, out_dir=os.path.join(folder, out_dir), file_name=file_name, **kwargs)
 
     patches.set_name("draw_pr_curve", draw, draw_there)

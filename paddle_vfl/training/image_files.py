@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..datasets.annotations import and_more
 from ..datasets.images import decode_images
-from ..errors import UserError
+from ..errors import UserError, printable
 
 __all__ = ["find_images", "readable_images"]
 
@@ -46,5 +46,5 @@ def readable_images(images):
     if len(damaged) == len(images):
         raise UserError(f"{damaged[0]}{and_more(len(damaged))}")
     for problem in damaged:
-        logger.warning("%s: left out", problem)
+        logger.warning("%s: left out", printable(problem))
     return [image for image, result in zip(images, decoded) if not result.problem]

@@ -1,5 +1,7 @@
 """PaddleDetection's Trainer, whose faults are said in words."""
 
+import traceback
+
 import ppdet.engine
 
 from ..errors import UserError, one_line
@@ -10,7 +12,17 @@ COCO_METRICS = ("COCO", "SNIPERCOCO")
 
 
 class Trainer(ppdet.engine.Trainer):
-    """As PaddleDetection's; raises UserError where the metric does not suit the data set."""
+    """As PaddleDetection's; raises UserError where it cannot make a module of its options, or where the metric does not
+    suit the data set."""
+
+    def __init__(self, cfg, mode):
+        try:
+            super().__init__(cfg, mode)
+        except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            owners = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+            made = [type(owner) for owner in owners if type(owner).__module__.startswith("ppdet.")]
+            what = f" of the options of {made[-1].__name__}" if made else ""
+            raise UserError(f"no model can be made{what}: {type(error).__name__}: {one_line(error)}") from error
 
     def check_steps(self):
         """Raise UserError if an epoch would have no step."""

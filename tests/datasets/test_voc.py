@@ -90,6 +90,7 @@ def test_what_is_wrong_is_said(read, content, message):
         (["0.png 0.xml", "", "1.png 1.xml"], "train.txt: line 2 is '', expected an image and an XML file"),
         (["0.png 0.xml", ""], "train.txt: line 2 is ''"),
         (["0", "1"], r"train.txt: line 1 is '0', expected an image and an XML file, .* \(and 1 more\)"),
+        (["\ufeff0.png 0.xml"], "train.txt begins with a byte order mark"),
         (["my 0.png 0.xml"], "train.txt: .*0.png does not exist"),
     ],
 )
@@ -120,6 +121,7 @@ def test_labels(tmp_path):
         ("\n\n", "label_list.txt is empty"),
         ("cat\n\ndog\n", "label_list.txt: line 2 is empty, and PaddleDetection counts it as a class"),
         ("cat\ndog\ncat\n", "label_list.txt: lines 1 and 3 are both 'cat'"),
+        ("\ufeffcat\ndog\n", "label_list.txt begins with a byte order mark"),
         ("background\ncat\n", "label_list.txt begins with background, which is no class"),
     ],
 )

@@ -1,6 +1,7 @@
 """train, eval and infer on a small data set: the files they write and what they return."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -93,14 +94,17 @@ def test_eval_without_a_detection_is_ap_0(trained, caplog):
     assert any("AP 0.000: nothing was found in 4 images" in record.getMessage() for record in caplog.records)
 
 
-def test_the_curve_of_a_class_with_a_slash_in_its_name(trained, digits, tmp_path):
+def test_the_curve_of_a_class_whose_name_is_none_of_a_file(trained, digits, tmp_path):
     path, run = trained
     coco = json.loads((digits / "annotations" / "val.json").read_text())
-    coco["categories"][3]["name"] = "car/van"
+    for category, name in zip(coco["categories"], ["car/van", "car\0van", "细胞" * 200]):
+        category["name"] = name
     (tmp_path / "val.json").write_text(json.dumps(coco))
     options = [f"weights={run}/model_final", f"EvalDataset.anno_path={tmp_path / 'val.json'}"]
     training.evaluate(path, options, classwise=True)
-    assert (run / "bbox_pr_curve" / "car_van_precision_recall_curve.jpg").exists() and not list(Path.cwd().iterdir())
+    written = {path.name for path in (run / "bbox_pr_curve").iterdir()}
+    assert "car_van_precision_recall_curve.jpg" in written and not list(Path.cwd().iterdir())
+    assert any(name.startswith("胞细胞") for name in written)
 
 
 def test_detect_returns_named_boxes(trained, digits):
@@ -137,13 +141,15 @@ def test_infer_leaves_a_damaged_image_out_and_names_it(trained, digits, tmp_path
     good = (digits / "val" / "000001.png").read_bytes()
     for name, content in {"a.png": good, "b.png": b"", "c.png": good[:3000], "._a.png": b"\0\5\26\7"}.items():
         (tmp_path / "images" / name).write_bytes(content)
+    (tmp_path / "images" / "broken\nline.png").touch()
+    (tmp_path / "images" / os.fsdecode(b"\xff.png")).write_bytes(good)  # its name is no text
     status = main(
         ["infer", "-c", path, "--infer_dir", str(tmp_path / "images"), "--output_dir", str(tmp_path / "drawn")]
         + ["-o", f"weights={run}/model_final"]
     )
-    assert status == 1 and capsys.readouterr().out.endswith(f"{tmp_path}/drawn/a.png\n")
+    assert status == 1 and capsys.readouterr().out.endswith(f"{tmp_path}/drawn/a.png\n{tmp_path}/drawn/\\udcff.png\n")
     left_out = [record.getMessage() for record in caplog.records if record.getMessage().endswith("left out")]
-    assert len(left_out) == 3
+    assert len(left_out) == 4 and not any("\n" in message for message in left_out)
     for name in ("b.png", "c.png", "._a.png"):
         assert any(f"image {tmp_path}/images/{name} cannot be read: " in message for message in left_out)
 

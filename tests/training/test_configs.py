@@ -89,6 +89,9 @@ def test_nothing_of_our_own_configs_is_refused(path, caplog):
             "TrainReader.sample_transforms=[{Decod: {}}]",
             "TrainReader.sample_transforms.Decod: PaddleDetection has no such option; did you mean 'Decode'",
         ),
+        ("LearningRate.base_lr=[1]", "LearningRate.base_lr is [1], expected a number above 0"),
+        ("architecture=[PPYOLOE]", "architecture: there is no ['PPYOLOE']"),
+        ("metric=[COCO]", "metric: there is no ['COCO']"),
         (
             "TrainReader.sample_transforms=[{Resize: {size: 3}}]",
             "TrainReader.sample_transforms.Resize.size: Resize has no such option",

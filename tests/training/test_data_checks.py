@@ -139,9 +139,13 @@ def test_crowds_may_be_trained_on(check, data):
     check("TrainDataset", options=["TrainDataset.load_crowd=true"])
 
 
-def test_nothing_to_evaluate_is_said(check, data):
-    data.edit("val", lambda content: content["annotations"].clear())
-    check("EvalDataset")
+@pytest.mark.parametrize(
+    "change", [lambda content: content["annotations"].clear(), lambda content: only(content, crowd=1)]
+)
+def test_nothing_to_evaluate_is_said(check, data, change):
+    data.edit("val", change)
+    _, (warning,) = check("EvalDataset")
+    assert "has no image with a box to evaluate: an AP of -1 means none" in warning
     with pytest.raises(UserError, match="EvalDataset: .*val.json has no image with a box to evaluate"):
         check("EvalDataset", options=["EvalDataset.allow_empty=false"])
 

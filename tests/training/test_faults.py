@@ -302,6 +302,23 @@ def test_fewer_images_than_a_batch_are_named_before_training(config, tmp_path):
     assert not list(tmp_path.glob("output/*/*.pdparams"))
 
 
+@pytest.mark.parametrize(
+    "option, message",
+    [
+        ("save_dir=~", "save_dir is None, expected a folder"),
+        (
+            "CSPResNet.layers=[3]",
+            "no model can be made of the options of CSPResNet: IndexError: list index out of range",
+        ),
+        ("CSPResNet.return_idx=[9]", "no model can be made of the options of CSPResNet: IndexError: list index out of"),
+        ("TrainReader.sample_transforms=~", "transforms of a reader: are None: TypeError: "),
+    ],
+)
+def test_what_cannot_be_made_of_its_options_is_named(option, message, config):
+    with pytest.raises(UserError, match=message):
+        training.train(config("ppyoloe_plus_digits.yml"), [option])
+
+
 def test_a_metric_that_does_not_suit_the_data_is_named_before_training(config, digits, tmp_path):
     path = config("ppyoloe_plus_digits.yml")
     with pytest.raises(UserError, match="metric VOC does not suit the data set: "):
