@@ -26,6 +26,7 @@ STEPS = {
     "PPYOLOEHead, use_varifocal_loss": (PPYOLOE, {"PPYOLOEHead": {"loss": None, "use_varifocal_loss": True}}, 1),
     "PPYOLOEHead, focal loss": (PPYOLOE, {"PPYOLOEHead": {"loss": None, "use_varifocal_loss": False}}, 0),
     "PPYOLOEHead, photographs": ("ppyoloe_plus_photos.yml", {"num_classes": 10}, 1),
+    "PPYOLOEHead, photographs from scratch": ("ppyoloe_plus_photos_small.yml", {"num_classes": 10}, 1),
     "PPYOLOERHead": ("ppyoloe_r_digits.yml", {}, 1),
     "PPYOLOEContrastHead": (ZOO / "ppyoloe_contrast.yml", {}, 1),
     "PPYOLOEInsHead": (ZOO / "ppyoloe_ins.yml", {}, 1),
