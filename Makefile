@@ -10,6 +10,7 @@
 # make cuda-build-check the whole extension as for a CUDA build of Paddle, and its tests on the CPU: PADDLE=3.3.1; needs no GPU
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages
 # make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
+# make fuzz-annotations damaged COCO files: trained on, or refused in a line that names the place; SECONDS and SEED as above
 # make lint             ruff, clang-format and mypy
 # make site             the documentation as a site, in build/site
 # make lock             pin requirements/lock*.txt anew
@@ -36,7 +37,7 @@ LOCK := requirements/lock.txt
 endif
 SOURCES := setup.py build_backend.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test families test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz lint site lock clean
+.PHONY: demo test families test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz fuzz-annotations lint site lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
 
@@ -124,6 +125,9 @@ sanitize: $(VENV)/built
 SECONDS ?= 60
 fuzz: $(VENV)/built
 	$(VENV)/bin/python tools/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+fuzz-annotations: $(VENV)/built
+	$(VENV)/bin/python tools/fuzz_annotations.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 CPP := $(filter-out %/polynomials.h,$(shell find csrc paddle_vfl/testing tests/csrc -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh'))
 lint: $(VENV)-lint/installed
