@@ -75,7 +75,7 @@ TEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cachepro
 OPERATOR_TESTS := $(addprefix $(CURDIR)/tests/,losses test_runtime.py test_execution_modes.py)
 TRAINING_TESTS := $(addprefix $(CURDIR)/tests/ppdet_plugin/test_training.py::,test_a_training_step_calls_the_operator \
 	test_an_unmodified_script_reaches_the_operator)
-TESTS ?= $(OPERATOR_TESTS) $(CURDIR)/tests/test_sharding.py $(addprefix $(CURDIR)/tests/ppdet_plugin/,test_call_sites.py \
+TESTS ?= $(OPERATOR_TESTS) $(CURDIR)/tests/test_sharding.py $(addprefix $(CURDIR)/tests/ppdet_plugin/,test_call_sites.py test_dense_heads.py \
 	test_configs_that_travel.py) $(TRAINING_TESTS)
 
 .PRECIOUS: $(VENV)-$(PACKAGE)-%/installed $(VENV)-$(PACKAGE)-%/built

@@ -58,6 +58,7 @@ def test_a_good_file(read):
     [
         (b"", "is not JSON: Expecting value: line 1 column 1"),
         (json.dumps(GOOD).encode()[:90], "is not JSON: "),
+        (json.dumps({"info": 1, **GOOD}).encode().replace(b"1", b"9" * 5000, 1), "is not JSON: Exceeds the limit"),
         (b"\x80\x81", "is not UTF-8 text: 'utf-8' codec can't decode byte 0x80"),
         (json.dumps(GOOD).encode("utf-16"), "is not UTF-8 text"),
         (json.dumps(GOOD).encode()[:-1] + b', "info": "\xb1\xb3"}', "is not UTF-8 text"),  # where no schema looks
