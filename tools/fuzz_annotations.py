@@ -36,7 +36,7 @@ from paddle_vfl.training.loader_errors import loader_errors
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "ppyoloe_plus_digits.yml"
 SIDE = 64  # of the images, in pixels
 TIME_LIMIT = 60  # seconds for a file
-AT_ONCE = 200  # files between two looks at the clock
+AT_ONCE = 25  # files between two looks at the clock
 
 NUMBERS = [0, -1, 1, 2, 0.5, -0.0, 1.0, 1e-9, 1e7, 1e300, 2**31, 2**53 + 1, 2**63, -(2**63), 10**400]
 NOT_FINITE = [float("nan"), float("inf"), float("-inf")]
