@@ -78,7 +78,12 @@ RAW = [
     "/**/ 1",
     "1,",
 ]
-JUNK = st.sampled_from([*NUMBERS, *NOT_FINITE, *TEXTS, *OTHERS]) | st.floats() | st.integers() | st.text(max_size=9)
+JUNK = (
+    st.sampled_from([*NUMBERS, *NOT_FINITE, *TEXTS, *OTHERS]).map(copy.deepcopy)
+    | st.floats()
+    | st.integers()
+    | st.text(max_size=9)
+)
 ADDED = ["segmentation", "ignore", "keypoints", "num_keypoints", "track_id", "id", "is_crowd", "difficult", "score"]
 PARTS = ["images", "categories", "annotations"]
 
