@@ -127,7 +127,7 @@ fuzz: $(VENV)/built
 	$(VENV)/bin/python tools/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 fuzz-annotations: $(VENV)/built
-	$(VENV)/bin/python tools/fuzz_annotations.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tools/fuzz_annotations.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 CPP := $(filter-out %/polynomials.h,$(shell find csrc paddle_vfl/testing tests/csrc -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh'))
 lint: $(VENV)-lint/installed

@@ -346,15 +346,17 @@ def main():
             os.environ["XDG_CACHE_HOME"] = folder  # what is known of the images
             logging.Handler.handleError = _raise_again  # it would print a traceback
             commands = Commands(folder)
-            while bar.n < total:
-                number = min(AT_ONCE, args.examples - bar.n) if args.examples else AT_ONCE
+            done = 0  # which the bar does not count where there is no terminal
+            while done < total:
+                number = min(AT_ONCE, args.examples - done) if args.examples else AT_ONCE
                 try:
                     fuzz(commands, number, first, count)
                 except Exception as error:
                     shutil.copy(commands.file, "damaged.json")
                     sys.exit(f"seed {first}: damaged.json: {error}")
                 first += 1
-                bar.update(number if args.examples else min(total, time.monotonic() - start) - bar.n)
+                before, done = done, done + number if args.examples else min(total, time.monotonic() - start)
+                bar.update(done - before)
     print(f"{count['files']:,} files, {count['trained on']:,} of them trained on, nothing wrong")
 
 
