@@ -10,6 +10,9 @@
 // optional inputs crash in distributed tensors and lose tensors without elements.
 #include <locale.h>
 #include <stdlib.h>
+#ifdef __APPLE__
+#include <xlocale.h>  // strtod_l
+#endif
 
 #include <string>
 #include <utility>
