@@ -23,8 +23,9 @@ VERSION ?= 2.6.2 3.1.1
 PADDLE ?= 3.3.1
 PACKAGE := paddlepaddle$(if $(GPU),-gpu)
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
-# a process for each core; the tests of a file share what they build
+# a process of one thread for each core: more threads wait for each other; the tests of a file share what they build
 IN_PARALLEL := -n $(CORES) --dist loadfile --no-loadscope-reorder
+test test-paddle-%: export OMP_NUM_THREADS := 1
 # Paddle warns of any number but 1, though its operators do use it
 export OMP_NUM_THREADS ?= $(CORES)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -89,9 +90,10 @@ $(VENV)-$(PACKAGE)-%/built: $(VENV)-$(PACKAGE)-%/installed $(SOURCES) $(shell fi
 	DIST_EXTRA_CONFIG=$(@D)/build.cfg $(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
+# of one instruction set: the kernels are the same whatever the Paddle
 test-paddle: $(VERSION:%=test-paddle-%)
 test-paddle-%: $(VENV)-$(PACKAGE)-%/built
-	cd $(<D) && bin/python $(TEST) $(abspath $(TESTS))
+	cd $(<D) && bin/python $(TEST) --best-isa $(abspath $(TESTS))
 
 wheels: $(PADDLE:%=wheel-%)
 # the wheel is tried in a fresh environment, with nothing but it on the PATH

@@ -37,12 +37,15 @@ class Build(BuildExtension):
         return build_ext.get_ext_filename(self, fullname)
 
     def build_extensions(self):
-        """As usual, but where a file does not compile, which Paddle only prints, nothing older is linked instead."""
+        """As usual, but where a file does not compile, which Paddle only prints, nothing older is linked instead, and
+        the object files go, which Paddle puts among what is installed."""
         compiler = type(self.compiler)
         compile_file = compiler._compile
+        object_files = []
 
         def compile_afresh(self, object_file, *args):
-            Path(object_file).unlink(missing_ok=True)
+            object_files.append(Path(object_file))
+            object_files[-1].unlink(missing_ok=True)
             compile_file(self, object_file, *args)
 
         compiler._compile = compile_afresh
@@ -50,6 +53,8 @@ class Build(BuildExtension):
             super().build_extensions()
         finally:
             compiler._compile = compile_file
+            for path in object_files:
+                path.unlink(missing_ok=True)
 
     def _generate_python_api_file(self):
         pass

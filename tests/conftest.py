@@ -21,6 +21,17 @@ import paddle
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--best-isa", action="store_true", help="test the best instruction set of this machine alone")
+
+
+def pytest_generate_tests(metafunc):
+    """With the fixture isa a test runs once for each instruction set that this machine has."""
+    if "isa" in metafunc.fixturenames:
+        supported = extension.isa_supported()
+        metafunc.parametrize("isa", supported[:1] if metafunc.config.getoption("--best-isa") else supported, indirect=True)
+
+
 def pytest_sessionstart():
     """What was asked for is what is tested."""
     wanted = os.environ.get("PPDET_SRC")
@@ -63,9 +74,9 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture(params=extension.isa_supported())
+@pytest.fixture
 def isa(request):
-    """Runs the test once for each instruction set that this machine has."""
+    """The instruction set in use."""
     extension.set_isa(request.param)
     return request.param
 

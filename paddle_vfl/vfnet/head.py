@@ -32,6 +32,8 @@ class VFNetHead(nn.Layer):
         num_convs (int): convolutions of a tower.
         prior_prob (float): score of a class before training.
         gradient_mul (float): what the gradient that reaches the first box through the star is multiplied by.
+        star (bool): the last convolutions sample the box; else, as ordinary ones, the 3 x 3 cells around the point.
+        refine (bool): refine the first box; else it is the box that is scored and found.
         assigner (object): chooses the positives; ATSSAssigner.
         loss_class (object): loss of ``(logits, (label, score), avg_factor=...)``: VarifocalLoss, another of its family
             or QualityFocalLoss. The key ``loss`` is another name of it.
@@ -52,6 +54,8 @@ class VFNetHead(nn.Layer):
         num_convs=3,
         prior_prob=0.01,
         gradient_mul=0.1,
+        star=True,
+        refine=True,
         assigner="ATSSAssigner",
         loss_class="VarifocalLoss",
         loss_bbox="GIoULoss",
@@ -63,6 +67,8 @@ class VFNetHead(nn.Layer):
         self.strides = [int(stride) for stride in strides]
         self.num_classes = num_classes
         self.gradient_mul = gradient_mul
+        self.star = star
+        self.refine = refine
         self.assigner = assigner
         self.loss_class = loss_class
         self.loss_bbox = loss_bbox
@@ -77,12 +83,13 @@ class VFNetHead(nn.Layer):
         self.cls_convs, self.reg_convs = tower(), tower()
         self.reg_conv = _conv_norm(feat_channels, feat_channels)
         self.reg = _conv(feat_channels, 4)
-        self.reg_refine_star = StarConv(feat_channels, feat_channels)
-        self.reg_refine = _conv(feat_channels, 4)
+        if refine:
+            self.reg_refine_star = StarConv(feat_channels, feat_channels)
+            self.reg_refine = _conv(feat_channels, 4)
+            self.scales_refine = nn.LayerList([_Scale() for _ in self.strides])
         self.cls_star = StarConv(feat_channels, feat_channels)
         self.cls = _conv(feat_channels, num_classes, bias=-math.log((1 - prior_prob) / prior_prob))
         self.scales = nn.LayerList([_Scale() for _ in self.strides])
-        self.scales_refine = nn.LayerList([_Scale() for _ in self.strides])
 
     @classmethod
     def from_config(cls, cfg, input_shape):
@@ -93,7 +100,8 @@ class VFNetHead(nn.Layer):
 
         Returns:
             tuple[list, list, list]: in training, for each level logits of shape (N, C, H, W), and the distances of the
-            first and of the refined box to the left, top, right and bottom, in pixels, shape (N, 4, H, W).
+            first and of the refined box (without ``refine`` twice the first) to the left, top, right and bottom, in
+            pixels, shape (N, 4, H, W).
             tuple[list, list]: else scores of shape (N, H W, C), and boxes in pixels of the input, shape (N, H W, 4).
         """
         logits, first, refined = zip(*(self._level(level, feature) for level, feature in enumerate(features)))
@@ -113,11 +121,15 @@ class VFNetHead(nn.Layer):
         first = self.reg(F.relu(self.reg_conv(reg_feat)))
         with paddle.amp.auto_cast(enable=False):  # half precision is too coarse for places
             first = _bounded_exp(self.scales[level](first.astype("float32"))) * (8.0 * stride)
-            star = (self.gradient_mul * first + (1 - self.gradient_mul) * first.detach()) / stride
-        reg_feat = F.relu(self.reg_refine_star(reg_feat, star))
-        refine = self.reg_refine(reg_feat)
-        with paddle.amp.auto_cast(enable=False):
-            refined = _bounded_exp(self.scales_refine[level](refine.astype("float32"))) * first.detach()
+            if self.star:
+                star = (self.gradient_mul * first + (1 - self.gradient_mul) * first.detach()) / stride
+            else:
+                star = paddle.ones_like(first)
+        refined = first
+        if self.refine:
+            refine = self.reg_refine(F.relu(self.reg_refine_star(reg_feat, star)))
+            with paddle.amp.auto_cast(enable=False):
+                refined = _bounded_exp(self.scales_refine[level](refine.astype("float32"))) * first.detach()
         return self.cls(F.relu(self.cls_star(cls_feat, star))), first, refined
 
     def get_loss(self, outputs, gt_meta):
@@ -129,8 +141,9 @@ class VFNetHead(nn.Layer):
                 PaddleDetection's PadGT makes them; n may be 0.
 
         Returns:
-            dict[str, Tensor]: loss_cls, loss_bbox, loss_bbox_refine. The first is divided by the number of positives,
-            the others by the sum of their weights, the IoUs; each of these is the mean over the processes, at least 1.
+            dict[str, Tensor]: loss_cls, loss_bbox and, with ``refine``, loss_bbox_refine. The first is divided by the
+            number of positives, the others by the sum of their weights, the IoUs; each of these is the mean over the
+            processes, at least 1.
         """
         points = [_points(level, stride) for level, stride in zip(outputs[0], self.strides)]
         # one square of 8 cells around each point
@@ -156,10 +169,11 @@ class VFNetHead(nn.Layer):
                 avg_factor=_mean_over_processes(positive.sum()),
             )
         }
-        for name, boxes, overlap, weight in (
+        boxes_and_weights = [
             ("loss_bbox", first, overlaps[0], self.bbox_weight),
             ("loss_bbox_refine", refined, overlaps[1], self.refine_weight),
-        ):
+        ]
+        for name, boxes, overlap, weight in boxes_and_weights[: 1 + self.refine]:
             loss = (self.loss_bbox(boxes, target).squeeze(-1) * overlap).sum()
             losses[name] = weight * loss / _mean_over_processes(overlap.sum())
         return losses

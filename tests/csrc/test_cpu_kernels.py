@@ -59,7 +59,6 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize("isa", extension.isa_supported())
 def test_every_kernel_runs(driver, isa):
     choices = (
         ["dense", "masked", "pair"],

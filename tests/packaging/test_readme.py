@@ -103,6 +103,9 @@ def test_what_is_installed(environment, tmp_path):
     assert library.parent == packages / "paddle_vfl"
     for path in ("py.typed", "__init__.pyi", "ppdet_plugin/child_processes/sitecustomize.py"):
         assert (packages / "paddle_vfl" / path).exists()
+    what = "import importlib.metadata as m; print(*m.files('paddle_vfl'), sep='\\n')"
+    folders = {name.split("/")[0] for name in run(f'python -c "{what}"', tmp_path, environment).split()}
+    assert {name for name in folders if not name.startswith("paddle_vfl-")} == {"paddle_vfl", ".."}, "bin/ is in .."
     content = library.read_bytes()
     assert b".debug_info" not in content
     assert str(paddle.parent).encode() not in content
