@@ -2,6 +2,7 @@
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
 
 
@@ -9,9 +10,9 @@ import pytest
 def make():
     from ppdet.core import workspace
 
-    def make(classes=3, levels=(8, 16)):
+    def make(classes=3, levels=(8, 16), **options):
         paddle.seed(0)
-        options = {"feat_channels": 32, "num_convs": 1, "num_classes": classes}
+        options = {"feat_channels": 32, "num_convs": 1, "num_classes": classes, **options}
         workspace.merge_config({"VFNetHead": options, "ATSSAssigner": {"num_classes": classes}})
         shapes = [_shape(stride) for stride in levels]
         return workspace.create("VFNetHead", input_shape=shapes)
@@ -70,6 +71,27 @@ def test_the_gradient_through_the_star_is_a_tenth(make):
         sum((level * level).sum() for level in logits).backward()
         grads.append(head.reg.weight.grad.numpy())
     np.testing.assert_allclose(grads[1], 0.1 * grads[0], rtol=1e-3, atol=1e-6 * np.abs(grads[0]).max())
+
+
+def test_without_the_star_the_last_convolutions_are_ordinary_ones(make):
+    head, seen = make(), []
+    head.star = False
+    head.cls_star.register_forward_post_hook(lambda conv, inputs, output: seen.append((inputs[0], output)))
+    head(features())
+    for x, output in seen:
+        np.testing.assert_allclose(output, F.conv2d(x, head.cls_star.weight, padding=1), rtol=1e-4, atol=1e-5)
+
+
+def test_without_refinement_the_first_box_is_scored_and_found(make):
+    head = make(refine=False)
+    assert not any("refine" in name for name, _ in head.named_parameters())
+    outputs = head(features())
+    losses = head.get_loss(outputs, boxes(2))
+    assert set(losses) == {"loss_cls", "loss_bbox"}
+    _, first, refined = outputs
+    assert all((a == b).all() for a, b in zip(first, refined))
+    paddle.add_n(list(losses.values())).backward()
+    assert all(np.isfinite(parameter.grad.numpy()).all() for parameter in head.parameters())
 
 
 def test_boxes_lie_inside_the_image(make):
