@@ -14,8 +14,6 @@ struct OneOf {};
 
 // What predictions, targets and masks may be. The C++ types are in each backend's storage header.
 using FloatingTypes = OneOf<DType::kFloat64, DType::kFloat16, DType::kBFloat16, DType::kFloat32>;
-// Predictions of these are computed in their own type: their gradient can be kept before its scale is known.
-using OnePassTypes = OneOf<DType::kFloat64, DType::kFloat32>;
 // What the labels of pairs may be.
 using IntegerTypes = OneOf<DType::kInt32, DType::kInt64>;
 

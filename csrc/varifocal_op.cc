@@ -4,7 +4,8 @@
 //   paddle_vfl_varifocal_loss_one_pass(the same) -> Loss, Gradient, Taken: for a Pred on the CPU that wants a gradient.
 //
 // In one pass the gradient of the sum is computed with the loss, since both need the same exponentials. The backward
-// pass scales it where it lies and hands it over, which Taken notes: another backward pass computes it anew.
+// pass scales it where it lies and hands it over, which Taken notes: another backward pass computes it anew. That of a
+// Pred of half precision is in float32, and is scaled into another tensor.
 //
 // A dense target has no label, and the classes need have no weights: the caller gives Target once more, for Paddle's
 // optional inputs crash in distributed tensors and lose tensors without elements.
@@ -197,11 +198,11 @@ Tensor empty_losses(const Tensor& pred, const Problem& problem) {
                               : paddle::empty(shape, loss_dtype(pred.dtype()), pred.place());
 }
 
-Tensor empty_gradient(const Tensor& pred) {
-  const size_t bytes = pred.numel() * phi::SizeOf(pred.dtype());
+Tensor empty_gradient(const Tensor& pred, DataType dtype) {
+  const size_t bytes = pred.numel() * phi::SizeOf(dtype);
   void* const buffer = !pred.is_cpu() || bytes < paddle_vfl::kLeastBuffer ? nullptr : paddle_vfl::acquire_buffer(bytes);
-  if (buffer == nullptr) return paddle::empty(pred.shape(), pred.dtype(), pred.place());
-  return paddle::from_blob(buffer, pred.shape(), pred.dtype(), phi::DataLayout::NCHW, pred.place(),
+  if (buffer == nullptr) return paddle::empty(pred.shape(), dtype, pred.place());
+  return paddle::from_blob(buffer, pred.shape(), dtype, phi::DataLayout::NCHW, pred.place(),
                            paddle_vfl::release_buffer);
 }
 
@@ -231,7 +232,7 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Ten
   check_device(pred);
   const Problem problem = problem_of(pred, target, label, class_weight, attributes);
   check_upstream(pred, grad_loss, reduction_of(attributes));
-  Tensor grad_pred = empty_gradient(pred);
+  Tensor grad_pred = empty_gradient(pred, pred.dtype());
   if (problem.rows == 0) return {grad_pred};
   if (const Reduction reduction = reduction_of(attributes); is_whole(reduction)) {
     check_whole(pred);
@@ -245,10 +246,9 @@ std::vector<Tensor> backward(const Tensor& pred, const Tensor& target, const Ten
 std::vector<Tensor> one_pass_forward(const Tensor& pred, const Tensor& target, const Tensor& label,
                                      const Tensor& class_weight, const Attributes& attributes) {
   const Reduction reduction = reduction_of(attributes);
-  PD_CHECK(pred.is_cpu() && reduction != Reduction::kNone && loss_dtype(pred.dtype()) == pred.dtype(),
-           "one pass: expected float32 or float64 on the CPU, and a reduction");
+  PD_CHECK(pred.is_cpu() && reduction != Reduction::kNone, "one pass: expected a tensor on the CPU, and a reduction");
   const Problem problem = problem_of(pred, target, label, class_weight, attributes);
-  Tensor gradient = empty_gradient(pred), loss;
+  Tensor gradient = empty_gradient(pred, loss_dtype(pred.dtype())), loss;
   const auto run = [&](void* losses) {
     if (problem.rows > 0) paddle_vfl::one_pass_cpu(problem, losses, gradient.data());
   };
@@ -269,19 +269,26 @@ std::vector<Tensor> one_pass_backward(const Tensor& pred, const Tensor& target, 
   const Problem problem = problem_of(pred, target, label, class_weight, attributes);
   const Reduction reduction = reduction_of(attributes);
   check_upstream(pred, grad_loss, reduction);
-  PD_CHECK(grad_loss.dtype() == pred.dtype(), "grad_loss: expected the dtype of the loss");
-  int& is_taken = *taken.data<int>();
-  if (is_taken) {
-    gradient = empty_gradient(pred);
-    if (problem.rows > 0) paddle_vfl::one_pass_cpu(problem, Rows(problem, 0).data(), gradient.data());
+  PD_CHECK(grad_loss.dtype() == gradient.dtype(), "grad_loss: expected the dtype of the loss");
+  if (problem.rows == 0) return {empty_gradient(pred, pred.dtype())};
+  Tensor scaled;
+  if (gradient.dtype() != pred.dtype()) {
+    scaled = empty_gradient(pred, pred.dtype());
+  } else {
+    int& is_taken = *taken.data<int>();
+    if (is_taken) {
+      gradient = empty_gradient(pred, pred.dtype());
+      paddle_vfl::one_pass_cpu(problem, Rows(problem, 0).data(), gradient.data());
+    }
+    is_taken = 1;
+    scaled = gradient;
   }
-  is_taken = 1;
-  if (problem.rows == 0) return {gradient};
   if (is_whole(reduction))
-    paddle_vfl::scale_cpu(problem, gradient_of_rows(grad_loss, problem, reduction).array(), gradient.data());
+    paddle_vfl::scale_cpu(problem, gradient_of_rows(grad_loss, problem, reduction).array(), gradient.data(),
+                          scaled.data());
   else
-    paddle_vfl::scale_cpu(problem, array_of(grad_loss, "grad_loss"), gradient.data());
-  return {gradient};
+    paddle_vfl::scale_cpu(problem, array_of(grad_loss, "grad_loss"), gradient.data(), scaled.data());
+  return {scaled};
 }
 
 // As Paddle wants them: with the values of the attributes one by one.
@@ -328,7 +335,7 @@ std::vector<DataType> infer_dtype(const DataType& pred, const DataType&, const D
 }
 
 std::vector<DataType> infer_one_pass_dtype(const DataType& pred, const DataType&, const DataType&, const DataType&) {
-  return {loss_dtype(pred), pred, DataType::INT32};
+  return {loss_dtype(pred), loss_dtype(pred), DataType::INT32};
 }
 
 }  // namespace

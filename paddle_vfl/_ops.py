@@ -70,7 +70,6 @@ KINDS = ("dense", "masked", "pair")
 POSITIVE_WEIGHTS = ("score", "one", "modulated")
 REDUCTIONS = ("none", "row", "sum", "mean")
 _HAS_GPUS = paddle.is_compiled_with_cuda()
-_ONE_PASS_DTYPES = (paddle.float32, paddle.float64)
 
 
 def varifocal(pred, target, label, class_weight, *, reduction, **options):
@@ -81,8 +80,7 @@ def varifocal(pred, target, label, class_weight, *, reduction, **options):
     """
     if _is_eager_on_cpu(pred):
         wants_gradient = not pred.stop_gradient and paddle.is_grad_enabled()
-        one_pass = wants_gradient and reduction != "none" and pred.dtype in _ONE_PASS_DTYPES
-        name = _ONE_PASS if one_pass else _OP
+        name = _ONE_PASS if wants_gradient and reduction != "none" else _OP
         return _call(name, pred, target, label, class_weight, reduction=reduction, **options)
     if reduction in ("none", "row"):
         return _call(_OP, pred, target, label, class_weight, reduction=reduction, **options)

@@ -181,7 +181,7 @@ ONE_PASS = TWO_PASSES + "_one_pass"
         ("float32", "mean", True, ONE_PASS),
         ("float64", "row", True, ONE_PASS),
         ("float32", "none", True, TWO_PASSES),
-        ("float16", "sum", True, TWO_PASSES),
+        ("float16", "sum", True, ONE_PASS),
         ("float32", "sum", False, TWO_PASSES),
     ],
 )
@@ -225,10 +225,27 @@ def test_one_pass_gives_the_bits_of_two_whenever_it_is_asked(reduction, kind, ro
         np.testing.assert_array_equal(paddle.grad(loss, pred, retain_graph=True)[0].numpy(), grads[0])
 
     one_pass_loss = total()[2].numpy()
-    monkeypatch.setattr(_ops, "_ONE_PASS_DTYPES", ())
+    monkeypatch.setattr(_ops, "_ONE_PASS", TWO_PASSES)
     pred, loss, two_pass_loss = total()
     np.testing.assert_array_equal(two_pass_loss.numpy(), one_pass_loss)
     np.testing.assert_allclose(paddle.grad(loss, pred)[0].numpy(), grads[0], rtol=3e-7)
+
+
+@pytest.mark.parametrize("rows", [20, 4000], ids=["small", "from the pool"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_one_pass_in_half_precision_gives_the_bits_of_two(dtype, rows, rng, monkeypatch):
+    """Its gradient is rounded once, after it is scaled: by a loss scaling that makes the smallest worth keeping, too."""
+    score = paddle.to_tensor(np.where(rng.random((rows, 80)) < 0.1, rng.random((rows, 80)), 0), dtype=dtype)
+    leaf = paddle.to_tensor(rng.normal(-4, 3, (rows, 80)), dtype=dtype, stop_gradient=False)
+
+    def gradients():
+        loss = 4096 * varifocal_loss(leaf, score, reduction="sum")
+        return [paddle.grad(loss, leaf, retain_graph=True)[0].astype("float32").numpy() for _ in range(2)]
+
+    one_pass = gradients()
+    monkeypatch.setattr(_ops, "_ONE_PASS", TWO_PASSES)
+    np.testing.assert_array_equal(one_pass, gradients())
+    assert ((0 < np.abs(one_pass)) & (np.abs(one_pass) < 4096 * 6e-8)).any(), "unscaled, float16 would have no such"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -12,12 +12,12 @@
 
 namespace paddle_vfl {
 
-#define VFL_DECLARE(isa)                                         \
-  namespace isa {                                                \
-  void forward(const Problem&, void*, int64_t, int64_t);         \
-  void backward(const Problem&, Array, void*, int64_t, int64_t); \
-  void one_pass(const Problem&, void*, void*, int64_t, int64_t); \
-  void scale(const Problem&, Array, void*, int64_t, int64_t);    \
+#define VFL_DECLARE(isa)                                                   \
+  namespace isa {                                                          \
+  void forward(const Problem&, void*, int64_t, int64_t);                   \
+  void backward(const Problem&, Array, void*, int64_t, int64_t);           \
+  void one_pass(const Problem&, void*, void*, int64_t, int64_t);           \
+  void scale(const Problem&, Array, const void*, void*, int64_t, int64_t); \
   }
 #ifdef VFL_X86_KERNELS
 VFL_DECLARE(avx512)
@@ -133,10 +133,10 @@ void one_pass_cpu(const Problem& given, void* loss, void* grad) {
                [&](int64_t begin, int64_t end) { kernel(problem, loss, grad, begin, end); });
 }
 
-void scale_cpu(const Problem& problem, Array factor, void* grad) {
+void scale_cpu(const Problem& problem, Array factor, const void* grad, void* scaled) {
   const ScaleKernel kernel = current().load()->scale;
   parallel_for(problem.rows, grain(problem),
-               [&](int64_t begin, int64_t end) { kernel(problem, factor, grad, begin, end); });
+               [&](int64_t begin, int64_t end) { kernel(problem, factor, grad, scaled, begin, end); });
 }
 
 double sum_cpu(Array values, int64_t count) {

@@ -19,10 +19,12 @@ using ForwardKernel = void (*)(const Problem&, void* loss, int64_t begin, int64_
 // Gradient of the same rows in the type of pred, from the gradient of the loss.
 using BackwardKernel = void (*)(const Problem&, Array grad_loss, void* grad_pred, int64_t begin, int64_t end);
 
-// Loss of the rows, as forward, and the gradient of its sum, both of which are dear to compute alone.
+// Loss of the rows, as forward, and the gradient of its sum, both of which are dear to compute alone; the gradient in
+// the type computed in.
 using OnePassKernel = void (*)(const Problem&, void* loss, void* grad, int64_t begin, int64_t end);
-// The gradient of the same rows times a factor for each of them, of the type of pred.
-using ScaleKernel = void (*)(const Problem&, Array factor, void* grad, int64_t begin, int64_t end);
+// That gradient times a factor for each of the rows, factor and gradient of the type computed in, into the type of
+// pred; `scaled` may be `grad` where these are one type.
+using ScaleKernel = void (*)(const Problem&, Array factor, const void* grad, void* scaled, int64_t begin, int64_t end);
 
 struct Kernels {
   const char* name;
@@ -48,9 +50,8 @@ ptrdiff_t prefetch_distance();
 // The whole problem, on get_num_threads() threads.
 void forward_cpu(const Problem& problem, void* loss);
 void backward_cpu(const Problem& problem, Array grad_loss, void* grad_pred);
-// Predictions of OnePassTypes: the loss and the gradient of its sum; that gradient times a factor for each row.
 void one_pass_cpu(const Problem& problem, void* loss, void* grad);
-void scale_cpu(const Problem& problem, Array factor, void* grad);
+void scale_cpu(const Problem& problem, Array factor, const void* grad, void* scaled);
 
 // The sum of float32 or float64 numbers, in double precision and in an order that depends on their number alone.
 double sum_cpu(Array values, int64_t count);

@@ -22,11 +22,16 @@ enum class Want {
   kBoth,  // the gradient of the sum: without the upstream gradient, which is not known yet
 };
 
-// T is computed in, P holds the predictions and their gradients, Q the targets and masks, of n elements. What kElements
-// or kWant leave out may be null. Memory is asked for `ahead` bytes beyond what is computed.
-template <class T, class P, class Q>
+// Gradients are of the type of the predictions, P. In one pass they are as computed, in T: rounded before they are
+// scaled, those of half precision would lose the small ones.
+template <class T, class P, Want kWant>
+using Gradient = std::conditional_t<kWant == Want::kBoth, T, P>;
+
+// T is computed in, P holds the predictions, Q the targets and masks, G the gradients, of n elements. What kElements or
+// kWant leave out may be null. Memory is asked for `ahead` bytes beyond what is computed.
+template <class T, class P, class Q, class G>
 using TileFunction = void (*)(int n, const P* x, const Q* q, const Q* y, const T* upstream,
-                              const Coefficients<Simd<T>>& c, T* loss, P* grad, ptrdiff_t ahead);
+                              const Coefficients<Simd<T>>& c, T* loss, G* grad, ptrdiff_t ahead);
 
 // A prefetch does not fault: it may reach beyond the arrays.
 template <bool kWrites>
@@ -34,15 +39,15 @@ VFL_INLINE void prefetch(const void* p, ptrdiff_t ahead) {
   __builtin_prefetch(static_cast<const char*>(p) + ahead, kWrites);
 }
 
-template <class T, class P, class Q, class F, Elements kElements, Want kWant>
+template <class T, class P, class Q, class G, class F, Elements kElements, Want kWant>
 void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, const Coefficients<Simd<T>>& c, T* loss,
-                  P* grad, ptrdiff_t ahead) {
+                  G* grad, ptrdiff_t ahead) {
   using B = Simd<T>;
   using V = typename B::V;
   constexpr bool kReadsQ = kElements != Elements::kBackground, kReadsY = kElements == Elements::kMasked;
   constexpr bool kReadsUpstream = kWant == Want::kGrad;
   constexpr bool kLoss = kWant != Want::kGrad, kGrad = kWant != Want::kLoss;
-  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream, T* loss, P* grad)
+  const auto vector_at = [&c](const P* x, const Q* q, const Q* y, const T* upstream, T* loss, G* grad)
                              __attribute__((always_inline)) {
                                const V vq = kReadsQ ? load<T>(q) : V{};
                                const V vy = kReadsY ? load<T>(y) : V{};
@@ -61,7 +66,8 @@ void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, 
               kLoss ? loss + i : loss, kGrad ? grad + i : grad);
   }
   if (const int rest = n - i) {
-    P last_x[B::kLanes] = {}, last_grad[B::kLanes];
+    P last_x[B::kLanes] = {};
+    G last_grad[B::kLanes];
     Q last_q[B::kLanes] = {}, last_y[B::kLanes] = {};
     T last_upstream[B::kLanes] = {}, last_loss[B::kLanes];
     std::memcpy(last_x, x + i, rest * sizeof(P));
@@ -70,7 +76,7 @@ void compute_tile(int n, const P* x, const Q* q, const Q* y, const T* upstream, 
     if (kReadsUpstream) std::memcpy(last_upstream, upstream + i, rest * sizeof(T));
     vector_at(last_x, last_q, last_y, last_upstream, last_loss, last_grad);
     if (kLoss) std::memcpy(loss + i, last_loss, rest * sizeof(T));
-    if (kGrad) std::memcpy(grad + i, last_grad, rest * sizeof(P));
+    if (kGrad) std::memcpy(grad + i, last_grad, rest * sizeof(G));
   }
 }
 
@@ -107,6 +113,7 @@ class Pass {
   static constexpr bool kLoss = kWant != Want::kGrad, kGrad = kWant != Want::kLoss, kUpstream = kWant == Want::kGrad;
   using P = Stored<kPred>;
   using T = Stored<kComputed>;
+  using G = Gradient<T, P, kWant>;
 
  public:
   // what kWant leaves out is null
@@ -114,16 +121,17 @@ class Pass {
       : problem_(problem),
         grad_loss_(grad_loss),
         loss_(static_cast<T*>(loss)),
-        grad_(static_cast<P*>(grad)),
+        grad_(static_cast<G*>(grad)),
         class_weight_(static_cast<const T*>(problem.class_weight.data)),
         coefficients_(problem),
         compute_(dispatch_kind_and_formula(
             problem,
             [](auto kind, auto formula) {
-              return &compute_tile<T, P, Q, decltype(formula), elements_of(decltype(kind)::value), kWant>;
+              return &compute_tile<T, P, Q, G, decltype(formula), elements_of(decltype(kind)::value), kWant>;
             })),
-        compute_positives_(dispatch_formula(
-            problem, [](auto formula) { return &compute_tile<T, T, T, decltype(formula), Elements::kDense, kWant>; })) {
+        compute_positives_(dispatch_formula(problem, [](auto formula) {
+          return &compute_tile<T, T, T, T, decltype(formula), Elements::kDense, kWant>;
+        })) {
     if (class_weight_ != nullptr && problem.classes <= kTile)  // all tiles begin with the first class
       for (int i = 0; i < kTile; ++i) weight_[i] = class_weight_[i % problem.classes];
   }
@@ -164,7 +172,7 @@ class Pass {
     const Q* y = problem_.kind == TargetKind::kMasked ? operand(problem_.label, offset, n, y_) : nullptr;
     const T* upstream = kUpstream ? upstream_of(tile, offset, n) : nullptr;
     T* loss = !kLoss ? nullptr : sums() ? terms_ : loss_ + offset;
-    P* grad = kGrad ? grad_ + offset : nullptr;
+    G* grad = kGrad ? grad_ + offset : nullptr;
     compute_(n, x, q, y, upstream, coefficients_, loss, grad, ahead_);
     if (problem_.kind == TargetKind::kPair) compute_positives(tile, x, upstream, loss, grad);
     if (class_weight_ == nullptr) return;
@@ -218,7 +226,7 @@ class Pass {
   }
 
   // Pairs: the tile was computed as background; compute the few elements that have a score once more, together.
-  void compute_positives(const Tile& tile, const P* x, const T* upstream, T* loss, P* grad) {
+  void compute_positives(const Tile& tile, const P* x, const T* upstream, T* loss, G* grad) {
     int count = 0;
     for (int r = 0; r < tile.rows; ++r) {
       const int64_t label = class_of(problem_.label, tile.row + r);
@@ -242,11 +250,11 @@ class Pass {
   const Problem& problem_;
   const Array grad_loss_;
   T* const loss_;
-  P* const grad_;
+  G* const grad_;
   const T* const class_weight_;  // or null
   const Coefficients<Simd<T>> coefficients_;
-  const TileFunction<T, P, Q> compute_;
-  const TileFunction<T, T, T> compute_positives_;
+  const TileFunction<T, P, Q, G> compute_;
+  const TileFunction<T, T, T, T> compute_positives_;
   const ptrdiff_t ahead_ = prefetch_distance();
   bool uniform_ = false;  // upstream_ is that of every tile
   alignas(64) T q_[kTile], y_[kTile], upstream_[kTile], row_grad_[kTile], terms_[kTile];
@@ -276,19 +284,31 @@ void backward(const Problem& problem, Array grad_loss, void* grad_pred, int64_t 
 }
 
 void one_pass(const Problem& problem, void* loss, void* grad, int64_t begin, int64_t end) {
-  dispatch(OnePassTypes(), problem.pred.type,
+  dispatch(FloatingTypes(), problem.pred.type,
            [&](auto type) { run<decltype(type)::value, Want::kBoth>(problem, {}, loss, grad, begin, end); });
 }
 
-void scale(const Problem& problem, Array factors_of_rows, void* grad, int64_t begin, int64_t end) {
-  dispatch(OnePassTypes(), problem.pred.type, [&](auto type) {
-    using T = Stored<decltype(type)::value>;
+// out[0, n) = in[0, n) times a factor
+template <class T, class P>
+void multiply(const T* in, int64_t n, T factor, P* out) {
+  if (factor == 1 && static_cast<const void*>(in) == out) return;
+  using B = Simd<T>;
+  int64_t i = 0;
+  for (; i + B::kLanes <= n; i += B::kLanes) store<T>(out + i, load<T>(in + i) * factor);
+  for (; i < n; ++i) set_number(out[i], in[i] * factor);
+}
+
+void scale(const Problem& problem, Array factors_of_rows, const void* grad, void* scaled, int64_t begin, int64_t end) {
+  dispatch(FloatingTypes(), problem.pred.type, [&](auto type) {
+    using P = Stored<decltype(type)::value>;
+    using T = Stored<computed_in(decltype(type)::value)>;
     const T* const factors = static_cast<const T*>(factors_of_rows.data);
-    for (int64_t row = begin; row < end; ++row) {
-      const T factor = factors[row];
-      if (factor == 1) continue;
-      T* const values = static_cast<T*>(grad) + row * problem.classes;
-      for (int64_t i = 0; i < problem.classes; ++i) values[i] *= factor;
+    const T* const in = static_cast<const T*>(grad);
+    P* const out = static_cast<P*>(scaled);
+    for (int64_t row = begin, next; row < end; row = next) {
+      next = row + 1;
+      while (next < end && factors[next] == factors[row]) ++next;  // short rows together
+      multiply(in + row * problem.classes, (next - row) * problem.classes, factors[row], out + row * problem.classes);
     }
   });
 }

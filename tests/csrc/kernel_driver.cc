@@ -99,7 +99,7 @@ int run(const std::vector<std::string>& words) {
     problem.label = {label.data(), DType::kInt64};
   }
   std::vector<double> loss(rows), upstream64(rows, 0.5);
-  std::vector<char> grad(rows * classes * 8);
+  std::vector<char> grad(rows * classes * 8), scaled(grad);
   const Array grad_loss =
       type == DType::kFloat64 ? Array{upstream64.data(), type} : Array{upstream.data(), DType::kFloat32};
 
@@ -112,7 +112,7 @@ int run(const std::vector<std::string>& words) {
     else if (pass == "one-pass")
       one_pass_cpu(problem, loss.data(), grad.data());
     else
-      scale_cpu(problem, grad_loss, grad.data());
+      scale_cpu(problem, grad_loss, grad.data(), computed_in(type) == type ? grad.data() : scaled.data());
   };
   call();  // the first one starts threads and touches memory
   const auto start = std::chrono::steady_clock::now();
