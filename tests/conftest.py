@@ -29,7 +29,9 @@ def pytest_generate_tests(metafunc):
     """With the fixture isa a test runs once for each instruction set that this machine has."""
     if "isa" in metafunc.fixturenames:
         supported = extension.isa_supported()
-        metafunc.parametrize("isa", supported[:1] if metafunc.config.getoption("--best-isa") else supported, indirect=True)
+        metafunc.parametrize(
+            "isa", supported[:1] if metafunc.config.getoption("--best-isa") else supported, indirect=True
+        )
 
 
 def pytest_sessionstart():

@@ -234,7 +234,7 @@ def test_one_pass_gives_the_bits_of_two_whenever_it_is_asked(reduction, kind, ro
 @pytest.mark.parametrize("rows", [20, 4000], ids=["small", "from the pool"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_one_pass_in_half_precision_gives_the_bits_of_two(dtype, rows, rng, monkeypatch):
-    """Its gradient is rounded once, after it is scaled: by a loss scaling that makes the smallest worth keeping, too."""
+    """Its gradient is rounded once, after it is scaled: a loss scaling saves the smallest ones, too."""
     score = paddle.to_tensor(np.where(rng.random((rows, 80)) < 0.1, rng.random((rows, 80)), 0), dtype=dtype)
     leaf = paddle.to_tensor(rng.normal(-4, 3, (rows, 80)), dtype=dtype, stop_gradient=False)
 

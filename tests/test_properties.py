@@ -51,12 +51,12 @@ def call_on(x, q, y, call, kind=None):
     return loss.numpy(), paddle.grad(loss.sum(), pred)[0].astype("float64").numpy()
 
 
-@pytest.mark.parametrize("isa", extension.isa_supported())
+@pytest.mark.parametrize("name", extension.isa_supported())  # a fixture would be set up once for all examples
 @given(call=CALLS)
-def test_equals_the_formula(isa, call):
+def test_equals_the_formula(name, call):
     if 0 in call.shape and call.reduction == "mean":
         return  # the mean of nothing
-    extension.set_isa(isa)
+    extension.set_isa(name)
     call.check()
 
 
