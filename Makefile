@@ -138,8 +138,14 @@ lint: $(VENV)-lint/installed
 	$(VENV)-lint/bin/clang-format --dry-run --Werror $(CPP)
 	$(VENV)-lint/bin/mypy
 
-site: $(VENV)-lint/installed
-	$(VENV)-lint/bin/mkdocs build --strict --quiet
+# as a module, so that it finds the command line whose help it prints; the theme would advertise its successor
+site: $(VENV)-docs/installed
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/python -m mkdocs build --strict --quiet
+
+$(VENV)-docs/installed: requirements/docs.txt
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet -r requirements/docs.txt
+	@touch $@
 
 $(VENV)-lint/installed: requirements/lint.txt
 	$(PYTHON) -m venv $(VENV)-lint

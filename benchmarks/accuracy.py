@@ -1,6 +1,6 @@
 """Errors of the operator in ULP, for its options, dtypes and instruction sets, beside PaddleDetection's composed loss.
 
-    python benchmarks/accuracy.py
+    python benchmarks/accuracy.py > docs/benchmarks/accuracy.csv
 
 Against the formula with 50 digits (mpmath) for float64, and in float64 (paddle_vfl.testing.oracle) for the others. An
 ULP is the distance of neighbouring numbers of the result's dtype: float32 for the loss of half precision. Negatives are
@@ -13,8 +13,10 @@ too, and the cross entropy of matchability-aware loss is against a rounded power
 """
 
 import argparse
+import csv
 import functools
 import itertools
+import sys
 
 import numpy as np
 
@@ -184,7 +186,9 @@ def main():
     parser.add_argument("--match", default="", metavar="TEXT", help="only the calls whose name contains it")
     args = parser.parse_args()
     count = args.count
-    print("| call | elements | dtype | version | loss: max | mean | gradient: max | mean |\n" + "|---" * 8 + "|")
+    write = csv.writer(sys.stdout, lineterminator="\n").writerow
+    errors_of = [f"{of}: {which}" for of in ("loss", "gradient") for which in ("max", "mean")]
+    write(["call", "elements", "dtype", "version", *errors_of])
     for (mode, options), masked in itertools.product({**MODES, **FAMILY}.items(), (False, True)):
         if args.match not in mode or (masked and mode in FAMILY):
             continue
@@ -196,7 +200,7 @@ def main():
                 of_dtype = count // 100 if dtype == "float64" else count
                 for versions, cells in rows(mode, masked, elements, dtype, of_dtype):
                     call = f"{mode}, mask" if masked else mode
-                    print(f"| {' | '.join((call, elements, dtype, versions, *cells))} |")
+                    write([call, elements, dtype, versions, *cells])
 
 
 if __name__ == "__main__":

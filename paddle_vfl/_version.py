@@ -1,6 +1,6 @@
 """The version, and what a build adds to it. setup.py uses it too: the standard library alone."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def local_version(paddle_version, cuda_version=None):

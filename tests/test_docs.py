@@ -1,5 +1,6 @@
 """What the documentation says of files, messages and commands is so."""
 
+import csv
 import re
 import shlex
 import subprocess
@@ -91,15 +92,15 @@ def test_the_script_is_there(command):
 )
 def test_every_command_line_is_understood(command):
     words = shlex.split(re.split("paddle-vfl |paddle_vfl ", command, maxsplit=1)[1])
-    if words in (["run"], ["train"], ["train", "-r"]):
+    if words in (["run"], ["train"], ["train", "-r"], ["class-weights"]):
         return  # spoken of, not to be typed
     assert cli._parser().parse_args(words).command == words[0]
     for path in re.findall(r"\bconfigs/\w+\.yml\b", command):
         assert (ROOT / path).exists()
 
 
-def test_the_command_in_parity_prints_what_the_page_says():
-    page = (ROOT / "docs" / "parity.md").read_text()
+def test_the_command_in_reliability_prints_what_the_page_says():
+    page = (ROOT / "docs" / "reliability.md").read_text()
     (code,) = re.findall(r'^    python -c "\n(.*?)"$', page, re.MULTILINE | re.DOTALL)
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -144,13 +145,55 @@ def test_python_blocks_run(page, block):
     exec(compile(block, str(page), "exec"), {})
 
 
-def test_both_readmes_have_the_same_parts():
-    parts = [
-        re.findall(r"^(#+) ", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
-        for name in ("README.md", "README_cn.md")
-    ]
-    code = [
-        re.findall(r"^    \S.*$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
-        for name in ("README.md", "README_cn.md")
-    ]
-    assert parts[0] == parts[1] and len(code[0]) == len(code[1])
+TRANSLATIONS = [(ROOT / "README.md", ROOT / "README_cn.md")] + [
+    (path.with_name(path.name.replace(".zh.", ".")), path) for path in sorted((ROOT / "docs").glob("*.zh.md"))
+]
+
+
+@pytest.mark.parametrize("page, translation", TRANSLATIONS, ids=[path.name for _, path in TRANSLATIONS])
+def test_a_translation_has_the_same_parts(page, translation):
+    """Headings, rows of tables, code and commands, whose comments may differ."""
+
+    def parts(path):
+        text = path.read_text(encoding="utf-8")
+        code = re.findall(r"^```.*?^```|^    \S.*?$", text, re.MULTILINE | re.DOTALL)
+        return {
+            "headings": re.findall(r"^(#+) ", text, re.MULTILINE),
+            "tables": [len(row.split(" | ")) for row in re.findall(r"^\|.*$", text, re.MULTILINE)],
+            "code": [re.sub(r" *#.*", "", block) for block in code],
+        }
+
+    assert parts(page) == parts(translation)
+
+
+def test_the_table_of_environment_variables_is_complete():
+    page = (ROOT / "docs" / "reference.md").read_text()
+    table = page[page.index("## Environment variables") : page.index("## Command line")]
+    sources = [ROOT / "setup.py", *(ROOT / "paddle_vfl").rglob("*.py"), *(ROOT / "csrc").rglob("*.[ch]*")]
+    read = {name for path in sources for name in re.findall(r"PADDLE_VFL_[A-Z_]+", path.read_text())}
+    assert len(read) > 5 and set(re.findall(r"`(PADDLE_VFL_\w+)`", table)) == read
+
+
+def test_the_families_that_the_page_counts_are_those_of_the_table():
+    with open(ROOT / "docs" / "families.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    for label, *key in (
+        ("paddledet 2.6.0", "package", "without"),
+        ("paddledet 2.6.0, with the plugin", "package", "with"),
+        ("develop", "develop", "without"),
+        ("develop, with the plugin", "develop", "with"),
+    ):
+        of_this = [row for row in rows if [row["PaddleDetection"], row["plugin"]] == key]
+        counts = [sum(row[stage] == "yes" for row in of_this) for stage in ("train", "evaluate", "export")]
+        assert len(of_this) == 23 and f"| {label} | {counts[0]} | {counts[1]} | {counts[2]} |" in page
+
+
+def test_yaml_keeps_the_last_of_two_blocks(tmp_path, clean_ppdet):
+    """As docs/from_a_checkout.md warns."""
+    from ppdet.core.workspace import load_config
+
+    config = tmp_path / "config.yml"
+    config.write_text("PPYOLOEHead: {loss: VarifocalLoss}\nPPYOLOEHead: {reg_max: 8}\n")
+    head = load_config(str(config))["PPYOLOEHead"]
+    assert head["reg_max"] == 8 and head.get("loss") is None

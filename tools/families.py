@@ -4,13 +4,14 @@
 
 Each family is a small model of tests/ppdet_plugin/families on 8 images of digits. It takes two steps, the second of
 them in a later epoch, evaluates 4 images and is exported, and the exported model has to find what the model finds.
-Prints a table, for the package and for a checkout of PaddleDetection. Ends with status 1 if something that works
+Prints a table as CSV, for the package and for a checkout of PaddleDetection. Ends with status 1 if something that works
 without the plugin does not with it, if a family does not train with it, or if its losses are others: bit for bit where
 no loss of paddle_vfl is called.
 """
 
 import argparse
 import contextlib
+import csv
 import io
 import json
 import logging
@@ -50,7 +51,7 @@ def main():
             with ThreadPoolExecutor() as pool:
                 futures = [pool.submit(run, checkout, mode, families, args.stages, data) for mode in MODES]
                 results[checkout] = dict(zip(MODES, [future.result() for future in futures]))
-    print(table(results, families, args.stages))
+    print(table(results, families, args.stages), end="")
     found = [fault for result in results.values() for family in families for fault in faults(family, result)]
     print("\n".join(found), file=sys.stderr)
     return 1 if found else 0
@@ -241,29 +242,17 @@ def faults(family, result):
 
 
 def table(results, families, stages):
-    """Markdown: a row for each family, a mark for each stage, and the messages by number."""
-    messages = []
-
-    def mark(result, stage):
-        text = result.get(stage)
-        if text is None:
-            return "✓" if stage in result else "✗"
-        if text not in messages:
-            messages.append(text)
-        return f"✗[{messages.index(text) + 1}]"
-
-    names = ["package" if checkout is None else Path(checkout).name for checkout in results]
-    head = ["family", *(f"{name}, {mode} the plugin" for name in names for mode in MODES)]
-    rows = [head, ["---"] * len(head)]
+    """CSV: a row for each family, PaddleDetection and mode, with "yes" or a message for each stage."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["family", "PaddleDetection", "plugin", *stages])
     for family in families:
-        cells = [
-            " ".join(mark(result[mode][family], stage) for stage in stages)
-            for result in results.values()
-            for mode in MODES
-        ]
-        rows.append([family, *cells])
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", *(f"{number}. `{text}`" for number, text in enumerate(messages, 1))])
+        for checkout, result in results.items():
+            name = "package" if checkout is None else Path(checkout).name
+            for mode in MODES:
+                cells = [result[mode][family].get(stage, "not reached") or "yes" for stage in stages]
+                writer.writerow([family, name, mode, *cells])
+    return text.getvalue()
 
 
 if __name__ == "__main__":

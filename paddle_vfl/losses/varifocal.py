@@ -33,12 +33,11 @@ def varifocal_loss(
     detach_weight=False,
     class_weight=None,
 ):
-    r"""Varifocal loss (`arXiv 2008.13367 <https://arxiv.org/abs/2008.13367>`_) in one fused operator.
+    """Varifocal loss (arXiv 2008.13367) in one fused operator.
 
-    With p the predicted probability and q the target, the IoU-aware classification score, an element's loss is
+    With p the predicted probability and q the target, the IoU-aware classification score, an element's loss is:
 
-    .. math:: w \cdot BCE(p, q), \qquad
-       w = q \text{ where positive (1 if not iou\_weighted)}, \quad w = \alpha |p - q|^\gamma \text{ where negative}.
+        w BCE(p, q)     w = q where positive (1 if not iou_weighted), alpha |p - q|^gamma where negative
 
     The weight takes part in the gradient. On the CPU, predictions that want a gradient have it computed with the loss
     and kept for the backward pass (float32 and float64, any reduction but "none"); else nothing but the inputs is kept.

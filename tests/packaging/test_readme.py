@@ -1,5 +1,5 @@
-"""The commands of README.md, one after the other as a reader types them, in an environment that they made from the
-source distribution; with a small data set and one epoch."""
+"""The commands of the README, of docs/install.md and docs/own_data.md, one after the other as a reader types them, in
+an environment that they made from the source distribution; with a small data set and one epoch."""
 
 import json
 import os
@@ -25,7 +25,8 @@ def commands(page, pattern):
     return [line.split("#")[0].strip() for line in re.findall(rf"^    ({pattern}.*)$", text, re.MULTILINE)]
 
 
-TOOLS, FROM_CHECKOUT, *PIP_ONLY = commands("README.md", "pip install")
+TOOLS, FROM_CHECKOUT = commands("README.md", "pip install")
+PIP_ONLY = [command for command in commands("docs/install.md", "pip install")[2:] if "gpu" not in command][:2]
 # the lines for a checkout are the others less what is there by then: they are resolved, not built again
 INSTALL = [
     *PIP_ONLY,
@@ -35,9 +36,12 @@ INSTALL = [
     "pip install 'setuptools<81'",
 ]  # in troubleshooting.md
 COMMANDS = [
-    command for command in commands("README.md", "(?:paddle-vfl|python examples/)") if "tools/train.py" not in command
-]  # that one: test_training.py
-COMMANDS += ["python -m paddle_vfl info", *commands("docs/benchmarks/README.md", "MALLOC_")]
+    command
+    for page in ("README.md", "docs/own_data.md")
+    for command in commands(page, "(?:paddle-vfl|python examples/)")
+    if "tools/train.py" not in command  # test_training.py
+]
+COMMANDS = [*dict.fromkeys(COMMANDS), "python -m paddle_vfl info", *commands("docs/performance.md", "MALLOC_")]
 SHORT = ["epoch=1", "snapshot_epoch=1", "PPYOLOEHead.nms.score_threshold=0.0"]
 
 

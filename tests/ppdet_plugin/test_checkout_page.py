@@ -10,7 +10,9 @@ import paddle_vfl
 from paddle_vfl.ppdet_plugin.call_sites.site import loss_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "from_a_checkout.md"
-SECTIONS = re.findall(r"^## [^\n]*: (configs/\S+\.yml)\n+```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+SECTIONS = re.findall(
+    r"^### [^\n]*: (configs/\S+\.yml)\n+```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE
+)
 
 
 def test_every_config_of_the_page_is_found():
