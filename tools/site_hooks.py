@@ -1,5 +1,5 @@
 """For the documentation site (mkdocs.yml), whose pages are also read in the repository: the home page is the README,
-data files become tables, links to files of the repository become their paths, and the help of the commands is printed."""
+data files become tables, files of the repository their paths, and the help of the commands is printed."""
 
 import csv
 import json
