@@ -12,7 +12,7 @@
 # make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
 # make fuzz-annotations damaged COCO files: trained on, or refused in a line that names the place; SECONDS and SEED as above
 # make lint             ruff, clang-format and mypy
-# make site             the documentation as a site, in build/site
+# make site             the documentation as a site, in build/site; with CHECK=1 its test in a browser instead
 # make lock             pin requirements/lock*.txt anew
 # make clean            remove what the others made
 
@@ -140,7 +140,7 @@ lint: $(VENV)-lint/installed
 
 # as a module, so that it finds the command line whose help it prints; the theme would advertise its successor
 site: $(VENV)-docs/installed
-	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/python -m $(if $(CHECK),pytest -q tests/docs_site --confcutdir=tests/docs_site,mkdocs build --strict --quiet)
 
 $(VENV)-docs/installed: requirements/docs.txt
 	$(PYTHON) -m venv $(VENV)-docs
