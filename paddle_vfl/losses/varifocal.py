@@ -37,10 +37,12 @@ def varifocal_loss(
 
     With p the predicted probability and q the target, the IoU-aware classification score, an element's loss is:
 
-        w BCE(p, q)     w = q where positive (1 if not iou_weighted), alpha |p - q|^gamma where negative
+        w BCE(p, q)
+        w = q                       where positive (1 if not iou_weighted)
+          = alpha |p - q|^gamma     where negative
 
     The weight takes part in the gradient. On the CPU, predictions that want a gradient have it computed with the loss
-    and kept for the backward pass (float32 and float64, any reduction but "none"); else nothing but the inputs is kept.
+    and kept for the backward pass (any reduction but "none"); else nothing but the inputs is kept.
     The last four arguments make the other losses of the family of it: quality focal loss (arXiv 2006.04388),
     matchability-aware loss (arXiv 2412.04234).
 

@@ -2,6 +2,9 @@
 
 import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,19 @@ def test_the_change_builds_the_model(path, block, whole, tmp_path):
     ]  # PaddleDetection would append to its own default, for all PicoDets to come
     assert paddle_vfl.status()["enabled"]
     assert options(create(cfg.architecture)) == ((0.5, 1.5) if whole else (0.75, 2.0))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("PPDET_SRC"), reason="PPDET_SRC is not set")
+def test_the_small_run_prints_what_the_page_shows(tmp_path):
+    section = re.search(r"^## A small run without COCO\n.*?^## ", PAGE.read_text(), re.DOTALL | re.MULTILINE)[0]
+    commands = re.findall(r"^    paddle-vfl (.*)$", section.replace("\\\n", " "), re.MULTILINE)
+    (shown,) = re.findall(r"^    \[.*\] (paddle_vfl INFO: .*)$", section, re.MULTILINE)
+    for name in ("configs", "ppdet", "tools"):
+        (tmp_path / name).symlink_to(Path(os.environ["PPDET_SRC"]).resolve() / name)
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "paddle_vfl", *shlex.split(command)], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert len(commands) == 2 and shown in done.stdout and "Epoch: [0] [3/4]" in done.stdout + done.stderr
