@@ -73,13 +73,21 @@ def test_make_knows_the_target(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", commands(r"(\S*/|python -m )?pytest tests/\S+"))
-def test_pytest_finds(command):
-    words = [word for word in shlex.split(command.split("pytest ", 1)[1]) if word != "-s"]
+def test_pytest_finds_what_it_is_told_to_run():
+    told = [
+        [word for word in shlex.split(command.split("pytest ", 1)[1]) if word != "-s"]
+        for command in commands(r"(\S*/|python -m )?pytest tests/\S+")
+    ]
+    assert len(told) > 4
+    paths = sorted({path for path, *_ in told})
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", *words], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", *paths], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+    for path, *options in told:
+        words = {"-k": "", **dict(zip(options[::2], options[1::2]))}
+        found = [test for test in done.stdout.splitlines() if test.startswith(path) and words["-k"] in test]
+        assert found, (path, options)
 
 
 @pytest.mark.parametrize("command", commands(r"python \w+/\S+\.py"))
