@@ -59,6 +59,8 @@ def table(results):
     groups = {}
     for run in results["runs"]:
         groups.setdefault((run["detector"], run["loss"]), {})[run["seed"]] = run
+    classes = list(dict.fromkeys(name for run in results["runs"] for name in run.get("classes", {})))
+    classes = classes if len(classes) <= CLASSES_SHOWN else []
     rows = []
     for (detector, loss), runs in groups.items():
         own = DETECTORS[detector].own
@@ -71,9 +73,8 @@ def table(results):
         }
         row.update({name: _mean([run[name] for run in runs.values()]) for name in ("AP50", "AP75", "AR")})
         row.update({name: _mean([run.get(name) for run in runs.values()]) for name in ("pearson", "spearman")})
-        classes = next(iter(runs.values())).get("classes", {})
-        if len(classes) <= CLASSES_SHOWN:
-            row.update({f"AP {name}": _mean([run["classes"][name] for run in runs.values()]) for name in classes})
+        by_class = [run.get("classes", {}) for run in runs.values()]
+        row.update({f"AP {name}": _mean([found.get(name) for found in by_class]) for name in classes})
         rows.append(row)
     if not rows:
         return "no run is finished"
