@@ -45,7 +45,7 @@ DETECTORS = {
     "retinanet": Detector("retinanet_digits.yml", "RetinaHead.loss", "focal"),
     "fcos": Detector("fcos_digits.yml", "FCOSHead.loss", "focal"),
     "gfl": Detector("gfl_digits.yml", "GFLHead.loss_class", "qfl", "QualityFocalLoss"),
-    "tood": Detector("tood_digits.yml", "TOODHead.loss", "focal on soft scores"),
+    "tood": Detector("tood_digits.yml", "TOODHead.loss", "soft focal"),
     "ppyoloe": Detector(
         "ppyoloe_plus_digits.yml",
         "PPYOLOEHead.loss",
@@ -54,7 +54,7 @@ DETECTORS = {
         focal=("PPYOLOEHead.loss=null", "PPYOLOEHead.use_varifocal_loss=false"),
     ),
     "vfnet": Detector("vfnet_digits.yml", "VFNetHead.loss", "vfl", "VarifocalLoss"),
-    "yolov8": Detector("yolov8_digits.yml", "YOLOv8Head.loss", "cross entropy", source="heads/yolov8_head.py"),
+    "yolov8": Detector("yolov8_digits.yml", "YOLOv8Head.loss", "BCE", source="heads/yolov8_head.py"),
     "rtdetr": Detector(
         "rtdetr_digits.yml", "DINOHead.loss.loss", "vfl", "VarifocalLoss", source="transformers/rtdetr_transformer.py"
     ),

@@ -25,15 +25,17 @@ def measure(annotations, detections):
         evaluation.accumulate()
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # all sizes, most detections
     classes = {
-        category["name"]: float(np.mean(precision[:, :, index])) if (precision[:, :, index] > -1).any() else None
+        category["name"]: round(float(np.mean(precision[:, :, index])), 4)
+        if (precision[:, :, index] > -1).any()
+        else None
         for index, category in enumerate(truth.loadCats(evaluation.params.catIds))
     }
     scores, overlaps = _true_positives(evaluation)
     pairs = len(set(scores)) > 1 and len(set(overlaps)) > 1
     return {
         "classes": classes,
-        "pearson": float(pearsonr(scores, overlaps)[0]) if pairs else None,
-        "spearman": float(spearmanr(scores, overlaps)[0]) if pairs else None,
+        "pearson": round(float(pearsonr(scores, overlaps)[0]), 4) if pairs else None,
+        "spearman": round(float(spearmanr(scores, overlaps)[0]), 4) if pairs else None,
         "matched": len(scores),
     }
 

@@ -55,9 +55,9 @@ def _times(log):
 
 def table(results):
     """A Markdown table of what :func:`collect` returns: means over the seeds; of AP also the least and the most, and
-    the difference from the head's own loss, seed by seed."""
+    the mean difference from the head's own loss with the same seed, with the number of seeds in which it is above 0."""
     groups = {}
-    for run in results["runs"]:
+    for run in sorted(results["runs"], key=_place):
         groups.setdefault((run["detector"], run["loss"]), {})[run["seed"]] = run
     classes = list(dict.fromkeys(name for run in results["runs"] for name in run.get("classes", {})))
     classes = classes if len(classes) <= CLASSES_SHOWN else []
@@ -66,13 +66,13 @@ def table(results):
         own = DETECTORS[detector].own
         row = {
             "detector": detector,
-            "loss": f"{own}, its own" if loss == "own" else loss,
+            "loss": f"{own} (own)" if loss == "own" else loss,
             "seeds": str(len(runs)),
-            "AP": _spread([run["AP"] for run in runs.values()]),
-            "against its own": "" if loss == "own" else _difference(runs, groups.get((detector, "own"), {})),
+            "AP (min - max)": _spread([run["AP"] for run in runs.values()]),
+            "against own (seeds better)": "" if loss == "own" else _difference(runs, groups.get((detector, "own"), {})),
         }
         row.update({name: _mean([run[name] for run in runs.values()]) for name in ("AP50", "AP75", "AR")})
-        row.update({name: _mean([run.get(name) for run in runs.values()]) for name in ("pearson", "spearman")})
+        row.update({name.title(): _mean([run.get(name) for run in runs.values()]) for name in ("pearson", "spearman")})
         by_class = [run.get("classes", {}) for run in runs.values()]
         row.update({f"AP {name}": _mean([found.get(name) for found in by_class]) for name in classes})
         rows.append(row)
@@ -80,6 +80,11 @@ def table(results):
         return "no run is finished"
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _place(run):
+    """By detector, its own loss first."""
+    return list(DETECTORS).index(run["detector"]), run["loss"] != "own"
 
 
 def _mean(values):
@@ -95,7 +100,7 @@ def _difference(runs, own):
     if not differences:
         return ""
     better = sum(difference > 0 for difference in differences)
-    return f"{statistics.mean(differences):+.3f}, better in {better} of {len(differences)}"
+    return f"{statistics.mean(differences):+.3f} ({better}/{len(differences)})"
 
 
 def plot(results, path):
@@ -105,8 +110,9 @@ def plot(results, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    detectors = list(dict.fromkeys(run["detector"] for run in results["runs"]))
-    losses = list(dict.fromkeys(run["loss"] for run in results["runs"]))
+    runs = sorted(results["runs"], key=_place)
+    detectors = list(dict.fromkeys(run["detector"] for run in runs))
+    losses = list(dict.fromkeys(run["loss"] for run in runs))
     figure, axes = pyplot.subplots(
         1,
         len(detectors),
@@ -116,7 +122,7 @@ def plot(results, path):
     )
     for axis, detector in zip(axes[0], detectors):
         for row, loss in enumerate(losses):
-            values = [run["AP"] for run in results["runs"] if (run["detector"], run["loss"]) == (detector, loss)]
+            values = [run["AP"] for run in runs if (run["detector"], run["loss"]) == (detector, loss)]
             axis.plot(values, [row] * len(values), "o", color=f"C{row}", alpha=0.6)
             if values:
                 axis.plot(statistics.mean(values), row, "|", color="black", markersize=16)
