@@ -54,7 +54,8 @@ def study(args):
     name = f"{data.name}-{args.size}-{args.epochs}"
     output = (args.output or Path("output", "losses", name)).resolve()
     setting = Setting(data, _classes(data), args.epochs, args.size, args.flip)
-    detectors = args.detectors or (list(DETECTORS)[:6] if args.study in ("losses", "ranking") else ["ppyoloe"])
+    there = [name for name, detector in DETECTORS.items() if detector.is_there()]
+    detectors = args.detectors or (there if args.study in ("losses", "ranking") else ["ppyoloe"])
     losses = variants(args.study, args.losses, data / "annotations" / "train.json")
     chosen = cells(detectors, losses)
     # seed by seed, so that a study that is cut off has all rows
@@ -62,6 +63,11 @@ def study(args):
     if args.commands:
         print("\n".join(shlex.join(run.command()) for run in runs))
         return
+    missing = set(detectors) - set(there)
+    if missing and not args.report:
+        raise UserError(
+            f"this PaddleDetection has no {' and no '.join(sorted(missing))}: put a checkout that has on PYTHONPATH"
+        )
     failed = [] if args.report else train_all(runs, args.jobs)
     results = collect(runs, setting)
     output.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from paddle_vfl.class_weights import count_boxes, inverse_frequency
-from paddle_vfl.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FAMILY = {"vfl": "VarifocalLoss", "qfl": "QualityFocalLoss", "mal": "MatchabilityAwareLoss"}
@@ -88,16 +87,10 @@ class Cell(NamedTuple):
 
 
 def cells(detectors, losses):
-    """The Cells of detectors with losses, {name: loss}, without those that a detector cannot have.
-
-    Raises:
-        UserError: this PaddleDetection has no such detector.
-    """
+    """The Cells of detectors with losses, {name: loss}, without those that a detector cannot have."""
     found = {}
     for name in detectors:
         detector = DETECTORS[name]
-        if not detector.is_there():
-            raise UserError(f"this PaddleDetection has no {name}: put a checkout that has it on PYTHONPATH")
         for label, loss in losses.items():
             options = detector.options(loss)
             label = "own" if label == detector.own else label

@@ -16,7 +16,6 @@ from loss_study.detections import measure
 from loss_study.report import collect, plot, table
 from loss_study.runs import Run, Setting, train_all
 
-from paddle_vfl.errors import UserError
 from paddle_vfl.training import configs
 
 TITLES = {"vfl": "varifocal loss", "qfl": "quality focal loss", "mal": "matchability-aware loss"}
@@ -87,10 +86,13 @@ def test_class_weights_are_those_of_the_command(digits):
     assert found == pytest.approx(json.loads(line), rel=1e-3)
 
 
-def test_a_detector_that_is_not_there_is_said(monkeypatch):
+def test_a_detector_that_is_not_there_is_said(digits, tmp_path, monkeypatch):
     monkeypatch.setitem(DETECTORS, "gfl", DETECTORS["gfl"]._replace(source="heads/no_such_head.py"))
-    with pytest.raises(UserError, match="has no gfl"):
-        cells(["gfl"], {"own": "own"})
+    monkeypatch.setattr(
+        sys, "argv", ["losses.py", "--data", str(digits), "--output", str(tmp_path), "--detectors", "gfl"]
+    )
+    with pytest.raises(SystemExit, match="^losses: this PaddleDetection has no gfl"):
+        losses.main()
 
 
 def write_history(run, *epochs, ap=0.5):
@@ -197,6 +199,16 @@ def test_a_folder_that_is_no_data_set_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["losses.py", "--data", str(tmp_path), "--report"])
     with pytest.raises(SystemExit, match=r"^losses: .*train.json: expected COCO annotations"):
         losses.main()
+
+
+@pytest.mark.parametrize(
+    "stored", sorted((CONFIGS.parent / "docs" / "study").glob("*.json")), ids=lambda path: path.stem
+)
+@pytest.mark.parametrize("page", ["which_loss.md", "which_loss.zh.md"])
+def test_the_tables_of_the_page_are_those_of_the_stored_results(stored, page):
+    _, _, *rows = table(json.loads(stored.read_text())).splitlines()
+    text = (CONFIGS.parent / "docs" / page).read_text(encoding="utf-8")
+    assert rows and not [row for row in rows if row not in text]
 
 
 @pytest.mark.slow
