@@ -112,7 +112,9 @@ def plot(results, path):
 
     runs = sorted(results["runs"], key=_place)
     detectors = list(dict.fromkeys(run["detector"] for run in runs))
-    losses = list(dict.fromkeys(run["loss"] for run in runs))
+    losses = sorted(dict.fromkeys(run["loss"] for run in runs), key=lambda loss: loss != "own")
+    values = {detector: [run["AP"] for run in runs if run["detector"] == detector] for detector in detectors}
+    half = 0.6 * max(0.02, *(max(found) - min(found) for found in values.values()))  # as wide in all panels
     figure, axes = pyplot.subplots(
         1,
         len(detectors),
@@ -122,11 +124,13 @@ def plot(results, path):
     )
     for axis, detector in zip(axes[0], detectors):
         for row, loss in enumerate(losses):
-            values = [run["AP"] for run in runs if (run["detector"], run["loss"]) == (detector, loss)]
-            axis.plot(values, [row] * len(values), "o", color=f"C{row}", alpha=0.6)
-            if values:
-                axis.plot(statistics.mean(values), row, "|", color="black", markersize=16)
-        axis.set(title=f"{detector} (own: {DETECTORS[detector].own})", xlabel="AP", ylim=(len(losses) - 0.5, -0.5))
+            found = [run["AP"] for run in runs if (run["detector"], run["loss"]) == (detector, loss)]
+            axis.plot(found, [row] * len(found), "o", color=f"C{row}", alpha=0.6)
+            if found:
+                axis.plot(statistics.mean(found), row, "|", color="black", markersize=16)
+        middle = (min(values[detector]) + max(values[detector])) / 2
+        axis.set(title=f"{detector} (own: {DETECTORS[detector].own})", xlabel="AP")
+        axis.set(xlim=(middle - half, middle + half), ylim=(len(losses) - 0.5, -0.5))
         axis.set_yticks(range(len(losses)), losses if axis is axes[0][0] else [""] * len(losses))
         axis.title.set_fontsize("medium")
         axis.grid(alpha=0.3)
