@@ -11,16 +11,16 @@ FAMILY = {"vfl": "VarifocalLoss", "qfl": "QualityFocalLoss", "mal": "Matchabilit
 
 
 class Detector(NamedTuple):
-    """``key`` is where the config says the loss, ``own`` the loss that the head has without it, ``own_value`` what the
-    key then is, ``focal`` the options of a focal loss that the head has besides, ``source`` the file of PaddleDetection
-    that has the head."""
+    """``source`` is the file of PaddleDetection without which there is no such detector, ``key`` where the config says
+    the loss, ``own`` the loss that the head has without it, ``own_value`` what the key then is, ``focal`` the options
+    of a focal loss that the head has besides."""
 
     config: str
+    source: str
     key: str
     own: str
     own_value: str = "null"
     focal: Optional[tuple] = None
-    source: str = ""
 
     def options(self, loss):
         """The options that give it a loss: "own", "focal", one of FAMILY, or a mapping of VarifocalLoss' options. None
@@ -41,21 +41,22 @@ class Detector(NamedTuple):
 
 
 DETECTORS = {
-    "retinanet": Detector("retinanet_digits.yml", "RetinaHead.loss", "focal"),
-    "fcos": Detector("fcos_digits.yml", "FCOSHead.loss", "focal"),
-    "gfl": Detector("gfl_digits.yml", "GFLHead.loss_class", "qfl", "QualityFocalLoss"),
-    "tood": Detector("tood_digits.yml", "TOODHead.loss", "soft focal"),
+    "retinanet": Detector("retinanet_digits.yml", "heads/retina_head.py", "RetinaHead.loss", "focal"),
+    "fcos": Detector("fcos_digits.yml", "heads/fcos_head.py", "FCOSHead.loss", "focal"),
+    "gfl": Detector("gfl_digits.yml", "heads/gfl_head.py", "GFLHead.loss_class", "qfl", "QualityFocalLoss"),
+    "tood": Detector("tood_digits.yml", "heads/tood_head.py", "TOODHead.loss", "soft focal"),
     "ppyoloe": Detector(
         "ppyoloe_plus_digits.yml",
+        "heads/ppyoloe_head.py",
         "PPYOLOEHead.loss",
         "vfl",
         "VarifocalLoss",
         focal=("PPYOLOEHead.loss=null", "PPYOLOEHead.use_varifocal_loss=false"),
     ),
-    "vfnet": Detector("vfnet_digits.yml", "VFNetHead.loss", "vfl", "VarifocalLoss"),
-    "yolov8": Detector("yolov8_digits.yml", "YOLOv8Head.loss", "BCE", source="heads/yolov8_head.py"),
+    "vfnet": Detector("vfnet_digits.yml", "architectures/gfl.py", "VFNetHead.loss", "vfl", "VarifocalLoss"),
+    "yolov8": Detector("yolov8_digits.yml", "heads/yolov8_head.py", "YOLOv8Head.loss", "BCE"),
     "rtdetr": Detector(
-        "rtdetr_digits.yml", "DINOHead.loss.loss", "vfl", "VarifocalLoss", source="transformers/rtdetr_transformer.py"
+        "rtdetr_digits.yml", "transformers/rtdetr_transformer.py", "DINOHead.loss.loss", "vfl", "VarifocalLoss"
     ),
 }
 STUDIES = ("losses", "alpha-gamma", "detach", "class-weights", "ranking")
