@@ -39,6 +39,7 @@ def _result(run, values, annotations):
         "seed": run.seed,
         **{name: round(values[index], 4) for name, index in VALUES.items()},
         **(measure(annotations, detections) if detections.exists() else {}),
+        "classification_loss": run.classification(),
         **_times(run.log),
     }
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -86,6 +87,16 @@ class Run(NamedTuple):
             return None
         last = [record["eval"]["bbox"] for record in evaluations if record["epoch"] == self.setting.epochs - 1]
         return last[-1] if last else None
+
+    def classification(self):
+        """The classification loss: of the first step, then the mean of every epoch."""
+        steps, _ = read_history(self.results / "history.jsonl")
+        by_epoch = {}
+        for step in steps:
+            loss = [value for name, value in step["losses"].items() if name.startswith(("loss_cls", "loss_class"))]
+            by_epoch.setdefault(step["epoch"], []).append(sum(loss))
+        means = [statistics.mean(losses) for losses in by_epoch.values()]
+        return [float(f"{loss:.3g}") for loss in [*list(by_epoch.values())[0][:1], *means]] if means else []
 
 
 def train_all(runs, jobs):

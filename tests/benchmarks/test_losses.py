@@ -98,7 +98,8 @@ def test_a_detector_that_is_not_there_is_said(digits, tmp_path, monkeypatch):
 def write_history(run, *epochs, ap=0.5):
     """A history as training leaves it, evaluated after these epochs."""
     run.results.mkdir(parents=True, exist_ok=True)
-    records = [{"epoch": epoch, "eval": {"bbox": [ap, 0.8, 0.6, *[0.1] * 9]}} for epoch in epochs]
+    steps = [{"epoch": 0, "losses": {"loss_cls": value, "loss": 9.0}} for value in (0.125, 0.375)]
+    records = steps + [{"epoch": epoch, "eval": {"bbox": [ap, 0.8, 0.6, *[0.1] * 9]}} for epoch in epochs]
     (run.results / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
@@ -182,6 +183,7 @@ def test_the_report_of_stored_histories(some_runs, setting, tmp_path):
     assert results["missing"] == ["fcos-vfl-1"] and results["epochs"] == 2 and results["machine"]["paddle"]
     first = results["runs"][0]
     assert (first["AP"], first["AP50"], first["AP75"], first["AR"]) == (0.4, 0.8, 0.6, 0.1)
+    assert first["classification_loss"] == [0.125, 0.25]
     assert first["seconds"] == 90 and first["step"] == pytest.approx(0.4)
     head, _, own, vfl = table(results).splitlines()
     assert head.startswith("| detector | loss | seeds | AP (min - max) | against own (seeds better) |")
