@@ -1,0 +1,1 @@
+"""What benchmarks/losses.py is made of."""

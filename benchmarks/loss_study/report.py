@@ -1,0 +1,140 @@
+"""The results of finished runs: one JSON, a table with mean and spread, a plot with a dot for every seed."""
+
+import re
+import statistics
+from datetime import datetime
+from importlib import metadata
+
+from paddle_vfl.bench.run import machine
+
+from .cells import DETECTORS
+from .detections import measure
+
+VALUES = {"AP": 0, "AP50": 1, "AP75": 2, "AR": 8}  # of COCO's twelve
+CLASSES_SHOWN = 5  # where there are more, the table has no columns for them
+
+
+def collect(runs, setting):
+    """The results of the runs that are finished, and the names of the others, as one JSON-ready dict."""
+    annotations = setting.data / "annotations" / "val.json"
+    evaluations = {run: run.evaluation() for run in runs}
+    facts = {**machine("cpu"), "paddledet": metadata.version("paddledet")}
+    return {
+        "data": setting.data.name,
+        **{key: getattr(setting, key) for key in ("epochs", "size", "flip")},
+        "machine": {
+            key: facts[key] for key in ("date", "processor", "cores", "python", "version", "paddle", "paddledet")
+        },
+        "missing": [run.name for run in runs if evaluations[run] is None],
+        "runs": [_result(run, values, annotations) for run, values in evaluations.items() if values is not None],
+    }
+
+
+def _result(run, values, annotations):
+    detections = run.results / "bbox.json"
+    return {
+        "detector": run.cell.detector,
+        "loss": run.cell.loss,
+        "options": list(run.cell.options),
+        "seed": run.seed,
+        **{name: round(values[index], 4) for name, index in VALUES.items()},
+        **(measure(annotations, detections) if detections.exists() else {}),
+        "classification_loss": run.classification(),
+        **_times(run.log),
+    }
+
+
+def _times(log):
+    """{"seconds": of the whole run, "step": seconds, the median}, as far as PaddleDetection's log says them."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    stamps = [datetime.strptime(stamp, "%m/%d %H:%M:%S") for stamp in re.findall(r"^\[(.{14})\] ", text, re.MULTILINE)]
+    steps = [float(cost) for cost in re.findall(r"batch_cost: ([\d.]+)", text)]
+    if not steps:
+        return {}
+    return {"seconds": (stamps[-1] - stamps[0]).total_seconds(), "step": statistics.median(steps)}
+
+
+def table(results):
+    """A Markdown table of what :func:`collect` returns: means over the seeds; of AP also the least and the most, and
+    the mean difference from the head's own loss with the same seed, with the number of seeds in which it is above 0."""
+    groups = {}
+    for run in sorted(results["runs"], key=_place):
+        groups.setdefault((run["detector"], run["loss"]), {})[run["seed"]] = run
+    classes = list(dict.fromkeys(name for run in results["runs"] for name in run.get("classes", {})))
+    classes = classes if len(classes) <= CLASSES_SHOWN else []
+    rows = []
+    for (detector, loss), runs in groups.items():
+        own = DETECTORS[detector].own
+        row = {
+            "detector": detector,
+            "loss": f"{own} (own)" if loss == "own" else loss,
+            "seeds": str(len(runs)),
+            "AP (min - max)": _spread([run["AP"] for run in runs.values()]),
+            "against own (seeds better)": "" if loss == "own" else _difference(runs, groups.get((detector, "own"), {})),
+        }
+        row.update({name: _mean([run[name] for run in runs.values()]) for name in ("AP50", "AP75", "AR")})
+        row.update({name.title(): _mean([run.get(name) for run in runs.values()]) for name in ("pearson", "spearman")})
+        by_class = [run.get("classes", {}) for run in runs.values()]
+        row.update({f"AP {name}": _mean([found.get(name) for found in by_class]) for name in classes})
+        rows.append(row)
+    if not rows:
+        return "no run is finished"
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _place(run):
+    """By detector, its own loss first."""
+    return list(DETECTORS).index(run["detector"]), run["loss"] != "own"
+
+
+def _mean(values):
+    return "" if None in values else f"{statistics.mean(values):.3f}"
+
+
+def _spread(values):
+    return f"{statistics.mean(values):.3f} ({min(values):.3f} - {max(values):.3f})"
+
+
+def _difference(runs, own):
+    differences = [run["AP"] - own[seed]["AP"] for seed, run in runs.items() if seed in own]
+    if not differences:
+        return ""
+    better = sum(difference > 0 for difference in differences)
+    return f"{statistics.mean(differences):+.3f} ({better}/{len(differences)})"
+
+
+def plot(results, path):
+    """A panel for each detector, a line for each loss, a dot for each seed and a bar at their mean."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    runs = sorted(results["runs"], key=_place)
+    detectors = list(dict.fromkeys(run["detector"] for run in runs))
+    losses = sorted(dict.fromkeys(run["loss"] for run in runs), key=lambda loss: loss != "own")
+    values = {detector: [run["AP"] for run in runs if run["detector"] == detector] for detector in detectors}
+    half = 0.6 * max(0.02, *(max(found) - min(found) for found in values.values()))  # as wide in all panels
+    figure, axes = pyplot.subplots(
+        1,
+        len(detectors),
+        figsize=(1 + 2.6 * len(detectors), 1 + 0.45 * len(losses)),
+        layout="constrained",
+        squeeze=False,
+    )
+    for axis, detector in zip(axes[0], detectors):
+        for row, loss in enumerate(losses):
+            found = [run["AP"] for run in runs if (run["detector"], run["loss"]) == (detector, loss)]
+            axis.plot(found, [row] * len(found), "o", color=f"C{row}", alpha=0.6)
+            if found:
+                axis.plot(statistics.mean(found), row, "|", color="black", markersize=16)
+        middle = (min(values[detector]) + max(values[detector])) / 2
+        axis.set(title=f"{detector} (own: {DETECTORS[detector].own})", xlabel="AP")
+        axis.set(xlim=(middle - half, middle + half), ylim=(len(losses) - 0.5, -0.5))
+        axis.set_yticks(range(len(losses)), losses if axis is axes[0][0] else [""] * len(losses))
+        axis.title.set_fontsize("medium")
+        axis.grid(alpha=0.3)
+    figure.suptitle(f"{results['data']}, {results['epochs']} epochs, {results['size']} px: a dot is a run")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
