@@ -115,7 +115,6 @@ def plot(results, path):
     detectors = list(dict.fromkeys(run["detector"] for run in runs))
     losses = sorted(dict.fromkeys(run["loss"] for run in runs), key=lambda loss: loss != "own")
     values = {detector: [run["AP"] for run in runs if run["detector"] == detector] for detector in detectors}
-    half = 0.6 * max(0.02, *(max(found) - min(found) for found in values.values()))  # as wide in all panels
     figure, axes = pyplot.subplots(
         1,
         len(detectors),
@@ -130,6 +129,7 @@ def plot(results, path):
             if found:
                 axis.plot(statistics.mean(found), row, "|", color="black", markersize=16)
         middle = (min(values[detector]) + max(values[detector])) / 2
+        half = max(0.06, 0.6 * (max(values[detector]) - min(values[detector])))  # so that trifles look like trifles
         axis.set(title=f"{detector} (own: {DETECTORS[detector].own})", xlabel="AP")
         axis.set(xlim=(middle - half, middle + half), ylim=(len(losses) - 0.5, -0.5))
         axis.set_yticks(range(len(losses)), losses if axis is axes[0][0] else [""] * len(losses))
