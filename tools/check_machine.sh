@@ -17,5 +17,5 @@ else
   header=$("$python" -c 'import os, sysconfig; print(os.path.join(sysconfig.get_paths()["include"], "Python.h"))' 2>/dev/null)
   [ -f "$header" ] || say "the headers of $python (Debian: apt install python3-dev)"
 fi
-command -v "$cxx" >/dev/null 2>&1 || say "$cxx (Debian: apt install g++)"
+command -v "${cxx%% *}" >/dev/null 2>&1 || say "${cxx%% *} (Debian: apt install g++)"
 exit $missing

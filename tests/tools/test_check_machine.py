@@ -14,10 +14,9 @@ SH = shutil.which("sh")
 pytestmark = pytest.mark.skipif(SH is None, reason="no sh")
 
 
-def check(python, path):
-    done = subprocess.run(
-        [SH, str(SCRIPT)], env={"PATH": str(path), "PYTHON": python}, capture_output=True, text=True, timeout=60
-    )
+def check(python, path, **variables):
+    env = {"PATH": str(path), "PYTHON": python, **variables}
+    done = subprocess.run([SH, str(SCRIPT)], env=env, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stderr
 
 
@@ -45,4 +44,10 @@ def test_an_old_python_is_named(tmp_path):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
 def test_this_machine_is_good_enough():
     status, err = check(sys.executable, os.environ["PATH"])
+    assert (status, err) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
+def test_a_compiler_may_have_arguments():
+    status, err = check(sys.executable, os.environ["PATH"], CXX="g++ -pipe")
     assert (status, err) == (0, "")
