@@ -549,8 +549,9 @@ def test_the_block_of_the_page_is_accepted():
     paddle_vfl.enable()
     from ppdet.core.workspace import global_config
 
-    page = Path(__file__).parents[2] / "docs" / "other_heads.md"
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    page = Path(__file__).parents[2] / "docs" / "from_a_checkout.md"
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = (block for block in blocks if "TOODHead" in block)
     blocks = yaml.load(block, Loader=yaml.Loader)
     assert blocks.pop("paddle_vfl") == paddle_vfl.__version__
     modules = ["DINOLoss" if name == "DINOHead" else name for name in blocks]
