@@ -6,5 +6,5 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /paddle_vfl
 COPY . .
-RUN make .venv/built
+RUN make venv
 CMD ["make", "demo"]

@@ -1,4 +1,5 @@
 # make demo             train, evaluate and draw: about five minutes on two cores
+# make venv             the environment .venv with everything pinned, and the package built into it; the others make it too
 # make test             the test suite; with PPDET_SRC=FOLDER against a checkout of PaddleDetection
 # make test-paddle      what depends on Paddle, on other versions of it: VERSION="2.6.2 3.1.1", or any; TESTS=tests for all tests
 # make test-clang       the same on the extension built by clang
@@ -36,11 +37,15 @@ LOCK := requirements/lock-ppdet-develop.txt
 else
 LOCK := requirements/lock.txt
 endif
+# $(call pip,ENVIRONMENT) installs there. UV=uv is an order of magnitude faster, where it finds what pip is configured to find
+pip = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python $(2) || )$(1)/bin/python -m pip install --quiet $(2)
 SOURCES := setup.py build_backend.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test families test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz fuzz-annotations lint site lock clean
+.PHONY: demo venv test families test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz fuzz-annotations lint site lock clean
 demo: $(VENV)/built
 	$(VENV)/bin/python examples/digits_demo.py
+
+venv: $(VENV)/built
 
 test: $(VENV)/built
 	$(if $(PPDET_SRC),PYTHONPATH=$(PPDET_SRC)$(if $(PYTHONPATH),:$(PYTHONPATH))) $(VENV)/bin/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
@@ -52,7 +57,7 @@ families: $(VENV)/built
 $(VENV)/installed-$(notdir $(LOCK)): $(LOCK)
 	@PYTHON="$(PYTHON)" sh tools/check_machine.sh
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --no-deps -r $(LOCK)
+	$(call pip,$(VENV),--no-deps -r $(LOCK))
 	@touch $@
 
 $(VENV)/built: $(VENV)/installed-$(notdir $(LOCK)) $(SOURCES)
@@ -68,8 +73,8 @@ define environment
 	@PYTHON="$(PYTHON)" sh tools/check_machine.sh
 	$(PYTHON) -m venv $(1)
 	grep -v '^paddlepaddle==' requirements/$(if $(filter 2.%,$(2)),lock-paddle26.txt,lock.txt) > $(1)/lock.txt
-	$(1)/bin/python -m pip install --quiet --no-deps -r $(1)/lock.txt
-	$(1)/bin/python -m pip install --quiet -c $(1)/lock.txt $(PACKAGE)==$(2)
+	$(call pip,$(1),--no-deps -r $(1)/lock.txt)
+	$(call pip,$(1),-c $(1)/lock.txt $(PACKAGE)==$(2))
 endef
 # from another folder, so that what is tested is not the source
 TEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(IN_PARALLEL) $(PYTEST_ARGS)
@@ -122,7 +127,7 @@ test-clang: $(VENV)/installed-$(notdir $(LOCK))
 	cd build/clang && PYTHONPATH=$(CURDIR)/build/clang/lib $(VENV)/bin/python $(TEST) $(OPERATOR_TESTS)
 
 sanitize: $(VENV)/built
-	$(VENV)/bin/python -m pytest tests/csrc/test_memory.py
+	$(VENV)/bin/python -m pytest tests/csrc/test_memory.py tests/csrc/test_cpu_kernels.py --all-sanitizers
 
 SECONDS ?= 60
 fuzz: $(VENV)/built
@@ -144,12 +149,12 @@ site: $(VENV)-docs/installed
 
 $(VENV)-docs/installed: requirements/docs.txt
 	$(PYTHON) -m venv $(VENV)-docs
-	$(VENV)-docs/bin/python -m pip install --quiet -r requirements/docs.txt
+	$(call pip,$(VENV)-docs,-r requirements/docs.txt)
 	@touch $@
 
 $(VENV)-lint/installed: requirements/lint.txt
 	$(PYTHON) -m venv $(VENV)-lint
-	$(VENV)-lint/bin/python -m pip install --quiet -r requirements/lint.txt
+	$(call pip,$(VENV)-lint,-r requirements/lint.txt)
 	@touch $@
 
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.9 --override requirements/overrides.txt --no-header --no-emit-index-url --no-annotate

@@ -55,7 +55,7 @@ def study(args):
     output = (args.output or Path("output", "losses", name)).resolve()
     setting = Setting(data, _classes(data), args.epochs, args.size, args.flip)
     there = [name for name, detector in DETECTORS.items() if detector.is_there()]
-    detectors = args.detectors or (there if args.study in ("losses", "ranking") else ["ppyoloe"])
+    detectors = args.detectors or STUDIES[args.study] or there
     losses = variants(args.study, args.losses, data / "annotations" / "train.json")
     chosen = cells(detectors, losses)
     # seed by seed, so that a study that is cut off has all rows

@@ -42,14 +42,19 @@ PACKAGES = {
 
 def main(argv=None):
     """Run one command; returns the exit status: 0, 1 if a part was left out, 2 for what the user has to fix, 130 after
-    Ctrl-C."""
+    Ctrl-C, 141 where the reader of its output has gone."""
     parser = _parser()
     args = parser.parse_args(argv)
     if args.command is None:
         parser.print_help()
         return 0
     try:
-        return args.run(args) or 0
+        status = args.run(args) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
+        return 141
     except UserError as error:
         message = str(error)
     except ImportError as error:

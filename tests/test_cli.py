@@ -104,6 +104,15 @@ def test_info(capsys):
         assert word in out
 
 
+def test_who_reads_the_output_may_go(tmp_path):
+    """``paddle-vfl info | head -1``: status 141, as of a program that SIGPIPE ends, and no traceback."""
+    command = [sys.executable, "-m", "paddle_vfl", "info"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        process.stdout.close()
+        assert "Broken pipe" not in process.stderr.read()
+    assert process.returncode == 141
+
+
 def test_digits(capsys, tmp_path):
     status, out, _ = run(capsys, "digits", str(tmp_path / "d"), "--train-images", "2", "--val-images", "1")
     assert status == 0 and out.strip() == str(tmp_path / "d")
@@ -157,7 +166,7 @@ def test_digits_refuses_a_foreign_folder(capsys, tmp_path):
         (["infer", "-c", CONFIG, "--infer_dir", str(Path(__file__).parent)], "has no image"),
     ],
 )
-def test_what_the_user_has_to_mend_is_one_line(args, message, capsys, tmp_path, monkeypatch):
+def test_what_the_user_has_to_fix_is_one_line(args, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, err = run(capsys, *args)
     ours = [line for line in err.splitlines(keepends=True) if line.startswith("paddle-vfl ")]

@@ -8,12 +8,14 @@ from paddle_vfl.class_weights import count_boxes, inverse_frequency
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FAMILY = {"vfl": "VarifocalLoss", "qfl": "QualityFocalLoss", "mal": "MatchabilityAwareLoss"}
+# focal loss with its alpha of 0.25: labels of 0 and 1, positives weighed by (1 - p)^2, negatives by 3 p^2, both by 0.25
+FOCAL = {"target_power": 0, "positive_weight": "modulated", "alpha": 3, "gamma": 2, "loss_weight": 0.25}
 
 
 class Detector(NamedTuple):
     """``source`` is the file of PaddleDetection without which there is no such detector, ``key`` where the config says
     the loss, ``own`` the loss that the head has without it, ``own_value`` what the key then is, ``focal`` the options
-    of a focal loss that the head has besides."""
+    of a focal loss of PaddleDetection's that the head has besides."""
 
     config: str
     source: str
@@ -23,12 +25,15 @@ class Detector(NamedTuple):
     focal: Optional[tuple] = None
 
     def options(self, loss):
-        """The options that give it a loss: "own", "focal", one of FAMILY, or a mapping of VarifocalLoss' options. None
-        if it cannot have that loss."""
+        """The options that give it a loss: "own", "focal", one of FAMILY, a mapping of VarifocalLoss' options, or the
+        options themselves, as a tuple."""
+        if isinstance(loss, tuple):
+            return list(loss)
         if loss in ("own", self.own):
             return [f"{self.key}={self.own_value}"]
-        if loss == "focal":
-            return self.focal and list(self.focal)
+        if loss == "focal" and self.focal:
+            return list(self.focal)
+        loss = FOCAL if loss == "focal" else loss
         if isinstance(loss, dict):
             options = ", ".join(f"{name}: {value}" for name, value in {"name": "VarifocalLoss", **loss}.items())
             return [f"{self.key}={{{options}}}"]
@@ -59,7 +64,15 @@ DETECTORS = {
         "rtdetr_digits.yml", "transformers/rtdetr_transformer.py", "DINOHead.loss.loss", "vfl", "VarifocalLoss"
     ),
 }
-STUDIES = ("losses", "alpha-gamma", "detach", "class-weights", "ranking")
+# the detectors of a study, where it is not all that are there
+STUDIES = {
+    "losses": None,
+    "ranking": None,
+    "alpha-gamma": ["ppyoloe"],
+    "detach": ["ppyoloe"],
+    "class-weights": ["ppyoloe"],
+    "vfnet-parts": ["vfnet"],
+}
 
 
 def variants(study, losses, annotations):
@@ -70,6 +83,14 @@ def variants(study, losses, annotations):
         return {"own": "own", "focal": "focal", "vfl": "vfl"}
     if study == "detach":
         return {"vfl": "vfl", "vfl_detached": {"detach_weight": "true"}}
+    if study == "vfnet-parts":
+        plain = ("VFNetHead.star=false", "VFNetHead.refine=false")
+        return {
+            "plain_focal": (*plain, *DETECTORS["vfnet"].options("focal")),
+            "plain_vfl": plain,
+            "star_vfl": ("VFNetHead.refine=false",),
+            "star_refined_vfl": "own",
+        }
     if study == "alpha-gamma":
         pairs = [(alpha, gamma) for gamma in (1.0, 2.0, 3.0) for alpha in (0.5, 0.75, 1.0)]
         named = {f"vfl_alpha{alpha}_gamma{gamma}": {"alpha": alpha, "gamma": gamma} for alpha, gamma in pairs}
@@ -88,13 +109,11 @@ class Cell(NamedTuple):
 
 
 def cells(detectors, losses):
-    """The Cells of detectors with losses, {name: loss}, without those that a detector cannot have."""
+    """The Cells of detectors with losses, {name: loss}."""
     found = {}
     for name in detectors:
         detector = DETECTORS[name]
         for label, loss in losses.items():
-            options = detector.options(loss)
-            label = "own" if label == detector.own else label
-            if options:
-                found.setdefault((name, label), Cell(name, label, tuple(options)))
+            label = "own" if loss == "own" or label == detector.own else label
+            found.setdefault((name, label), Cell(name, label, tuple(detector.options(loss))))
     return list(found.values())

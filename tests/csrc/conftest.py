@@ -15,30 +15,29 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-maybe-uninitializ
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
     """A function that compiles a source of this folder and the kernels, these once for the same flags, and returns the
-    program. ``portable_flags`` are for the sources without AVX."""
+    program."""
     done = {}
 
-    def program(name, flags=("-O3",), portable_flags=(), compiler="g++"):
-        key = (flags, portable_flags, compiler)
+    def program(name, flags=("-O3",), compiler="g++"):
+        key = (flags, compiler)
         if key not in done:
             folder = tmp_path_factory.mktemp("kernels")
             done[key] = folder, compiled(KERNELS, folder, *key)
         folder, kernels = done[key]
         path = folder / name.replace(".", "_")
         objects = [*compiled([HERE / name], folder, *key), *kernels]
-        subprocess.run([compiler, *flags, *portable_flags, "-pthread", "-o", path, *objects], check=True)
+        subprocess.run([compiler, *flags, "-pthread", "-o", path, *objects], check=True)
         return str(path)
 
     return program
 
 
-def compiled(sources, folder, flags, portable_flags, compiler):
+def compiled(sources, folder, flags, compiler):
     """Object files of the sources, made by a compiler on each core."""
     objects, jobs = [], []
     for source in sources:
         objects.append(folder / (source.stem + ".o"))
-        options = [*WARNINGS, *flags, *(() if "avx" in source.name else portable_flags)]
-        command = [compiler, "-std=c++17", *options, "-pthread", "-c", source, "-o", objects[-1]]
+        command = [compiler, "-std=c++17", *WARNINGS, *flags, "-pthread", "-c", source, "-o", objects[-1]]
         jobs.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
         if len(jobs) % (os.cpu_count() or 1) == 0:
             jobs[-1].wait()

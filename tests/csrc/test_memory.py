@@ -1,5 +1,6 @@
-"""The kernels' use of memory and threads (kernel_checks.cc): AddressSanitizer and UndefinedBehaviorSanitizer,
-ThreadSanitizer. Guard pages: test_cpu_kernels.py."""
+"""The kernels' use of memory and threads (kernel_checks.cc): AddressSanitizer and ThreadSanitizer on the portable
+kernels. The AVX kernels are of the same source; guard pages have them all (test_cpu_kernels.py), and so has `make
+sanitize`, which takes minutes longer, UndefinedBehaviorSanitizer besides."""
 
 import platform
 import shutil
@@ -7,14 +8,14 @@ import subprocess
 
 import pytest
 
-# UndefinedBehaviorSanitizer sees the portable kernels: the others are of the same source, and take minutes
+PORTABLE = "-DVFL_PORTABLE"
 BUILDS = {
-    "address, undefined": {
-        "flags": ("-O1", "-fsanitize=address", "-fno-sanitize-recover=all"),
-        "portable_flags": ("-fsanitize=undefined",),
-    },
-    "thread": {"flags": ("-O1", "-g", "-fsanitize=thread", "-DVFL_PORTABLE")},
+    "address": {"flags": ("-O1", "-fsanitize=address", PORTABLE)},
+    "thread": {"flags": ("-O1", "-g", "-fsanitize=thread", PORTABLE)},
+    "address, AVX": {"flags": ("-O1", "-fsanitize=address")},
+    "undefined": {"flags": ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", PORTABLE)},
 }
+IN_CI = ("address", "thread")
 
 pytestmark = pytest.mark.skipif(
     shutil.which("g++") is None or platform.system() != "Linux", reason="no g++, or not Linux"
@@ -25,14 +26,19 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "build, what",
     [
-        ("address, undefined", "bounds"),
-        ("address, undefined", "threads"),
-        ("address, undefined", "buffers"),
+        ("address", "bounds"),
+        ("address", "threads"),
+        ("address", "buffers"),
         ("thread", "threads"),
         ("thread", "buffers"),
+        ("address, AVX", "bounds"),
+        ("undefined", "bounds"),
+        ("undefined", "threads"),
     ],
 )
-def test_kernel_checks(program, build, what):
+def test_kernel_checks(program, build, what, pytestconfig):
+    if build not in IN_CI and not pytestconfig.getoption("--all-sanitizers"):
+        pytest.skip("`make sanitize` runs it")
     # setarch: ThreadSanitizer does not know the address layouts of newer kernels
     command = ["setarch", platform.machine(), "-R"] if build == "thread" and shutil.which("setarch") else []
     checks = program("kernel_checks.cc", **BUILDS[build])
@@ -42,7 +48,7 @@ def test_kernel_checks(program, build, what):
 
 @pytest.mark.slow
 def test_an_overrun_is_noticed(program):
-    checks = program("kernel_checks.cc", **BUILDS["address, undefined"])
+    checks = program("kernel_checks.cc", **BUILDS["address"])
     assert subprocess.run([checks, "overrun"], capture_output=True).returncode != 0
 
 

@@ -78,44 +78,33 @@ def prepared(config, tmp_path):
     return prepare
 
 
-@pytest.fixture
-def runs(prepared):
-    """Run a command with one process and with two. Returns their folders."""
-
-    def run_both(*command, base=CONFIG):
-        folders = [prepared(f"processes{processes}", processes, base) for processes in (1, 2)]
-        for processes, folder in enumerate(folders, 1):
-            run([*command, "-c", "c.yml"], folder, processes)
-        return folders
-
-    return run_both
-
-
-def test_the_command(runs):
+def test_the_command(prepared):
     """Losses, means over the processes, to 1e-5; weights after 4 steps to 1e-4."""
-    one, two = runs(program(), "train", "--seed", "0", base=CONFIGS / "vfnet_resnet.yml")
-    expected, actual = (losses(folder / "output" / "c" / "history.jsonl") for folder in (one, two))
+    folders = [prepared(f"processes{processes}", processes, CONFIGS / "vfnet_resnet.yml") for processes in (1, 2)]
+    for processes, folder in enumerate(folders, 1):
+        run([program(), "train", "--seed", "0", "-c", "c.yml"], folder, processes)
+    expected, actual = (losses(folder / "output" / "c" / "history.jsonl") for folder in folders)
     assert len(expected) == len(actual) == 4
     for a, e in zip(actual, expected):
         assert a == pytest.approx(e, rel=1e-5)
+    one, two = map(weights, folders)
+    assert_equal_weights(two, one)
+
+
+def test_an_ordinary_script_with_the_yaml_line(prepared):
+    """On one machine, and on two: launchers that meet at an address (`--master`), with a process each."""
+    one, two = prepared("one", 1), prepared("two", 2)
+    script = [SCRIPT, "-c", "c.yml"]
+    for processes, folder in enumerate((one, two), 1):
+        run(script, folder, processes)
     assert_equal_weights(weights(two), weights(one))
 
-
-def test_an_ordinary_script_with_the_yaml_line(runs):
-    one, two = runs(SCRIPT)
-    assert_equal_weights(weights(two), weights(one))
-
-
-def test_two_machines(prepared):
-    """Two launchers that meet at an address, with a process each: `--nnodes 2 --master ...`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         master = f"127.0.0.1:{free.getsockname()[1]}"
-    one, *machines = (prepared(name, processes) for name, processes in (("one", 1), ("first", 2), ("second", 2)))
-    run([SCRIPT, "-c", "c.yml"], one, 1)
+    machines = [prepared(name, 2) for name in ("first", "second")]
     launchers = [
-        start([SCRIPT, "-c", "c.yml"], folder, "--nnodes", "2", "--master", master, "--nproc_per_node", "1")
-        for folder in machines
+        start(script, folder, "--nnodes", "2", "--master", master, "--nproc_per_node", "1") for folder in machines
     ]
     for launcher, folder in zip(launchers, machines):
         finish(launcher, folder)
