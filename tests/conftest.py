@@ -23,7 +23,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 def pytest_addoption(parser):
     parser.addoption("--best-isa", action="store_true", help="test the best instruction set of this machine alone")
-    parser.addoption("--all-sanitizers", action="store_true", help="also those that take minutes to compile")
+    parser.addoption("--thorough", action="store_true", help="also what takes minutes to compile")
 
 
 def pytest_generate_tests(metafunc):

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(
     ],
 )
 def test_kernel_checks(program, build, what, pytestconfig):
-    if build not in IN_CI and not pytestconfig.getoption("--all-sanitizers"):
+    if build not in IN_CI and not pytestconfig.getoption("--thorough"):
         pytest.skip("`make sanitize` runs it")
     # setarch: ThreadSanitizer does not know the address layouts of newer kernels
     command = ["setarch", platform.machine(), "-R"] if build == "thread" and shutil.which("setarch") else []

@@ -40,7 +40,9 @@ def test_the_library():
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
 @pytest.mark.parametrize("version", ["avx512", "avx2"])
-def test_functions_that_other_compilers_might_not_inline(version, tmp_path):
+def test_functions_that_other_compilers_might_not_inline(version, tmp_path, pytestconfig):
+    if not pytestconfig.getoption("--thorough"):
+        pytest.skip("`make sanitize` runs it")
     binary = tmp_path / "kernels.o"
     command = ["g++", "-std=c++17", "-O0", "-Wno-psabi", "-c", str(CPU / f"kernels_{version}.cc"), "-o", binary]
     subprocess.run(command, check=True)

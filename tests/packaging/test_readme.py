@@ -81,6 +81,7 @@ def environment(source, tmp_path_factory):
     """The variables of an environment made by README's lines; where those do not hold (Python 3.12 and later), of one
     that has the packages of this one besides."""
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PPDET_SRC")}
+    env["CCACHE_BASEDIR"] = str(source)  # the kernels may have been compiled in another folder
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "env", with_pip=True)
     env["PATH"] = f"{folder / 'env' / 'bin'}:{env['PATH']}"
@@ -90,6 +91,9 @@ def environment(source, tmp_path_factory):
         (site_packages(folder, env) / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
         lines = ["pip install --no-build-isolation --no-deps ."]
     for command in lines:
+        if command == PIP_ONLY[0] and os.environ.get("UV"):  # the same requirements, in seconds
+            python = folder / "env" / "bin" / "python"
+            command = command.replace("pip install", f"{os.environ['UV']} pip install --python {python}")
         run(command, source, env)
     return env
 
