@@ -9,8 +9,8 @@
 # make cuda-check       compile the CUDA kernels for every architecture, or for ARCHS="75 90": no warnings, no spills; registers,
 #                       instructions an element
 # make cuda-build-check the whole extension as for a CUDA build of Paddle, and its tests on the CPU: PADDLE=3.3.1; needs no GPU
-# make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages; where
-#                       they have AVX instructions
+# make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages, and
+#                       where they have AVX instructions
 # make fuzz             random calls against float64 for SECONDS (60); SEED repeats a run
 # make fuzz-annotations damaged COCO files: trained on, or refused in a line that names the place; SECONDS and SEED as above
 # make lint             ruff, clang-format and mypy
