@@ -17,6 +17,8 @@ __all__ = ["VFNetHead"]
 
 # e^x is taken of at most this: boxes of 64 e^8 pixels on the finest level, whose areas are still finite
 MAX_EXPONENT = 8.0
+# cells that the first box reaches to each side where its outputs are 0
+UNITS = {"reg_denom": 8.0, "stride": 1.0}
 
 
 class VFNetHead(nn.Layer):
@@ -32,6 +34,8 @@ class VFNetHead(nn.Layer):
         num_convs (int): convolutions of a tower.
         prior_prob (float): score of a class before training.
         gradient_mul (float): what the gradient that reaches the first box through the star is multiplied by.
+        bbox_norm_type (str): unit of the first box, and so its size before training: "reg_denom", 8 cells to each side,
+            as published; "stride", 1 cell, so that the star begins as an ordinary 3 x 3 convolution.
         star (bool): the last convolutions sample the box; else, as ordinary ones, the 3 x 3 cells around the point.
         refine (bool): refine the first box; else it is the box that is scored and found.
         assigner (object): chooses the positives; ATSSAssigner.
@@ -40,6 +44,9 @@ class VFNetHead(nn.Layer):
         loss_bbox (object): loss of boxes, shape (..., 4) -> (..., 1): GIoULoss.
         bbox_weight, refine_weight (float): weights of the losses of the first and of the refined box.
         nms (object): MultiClassNMS.
+
+    Raises:
+        ValueError: another ``bbox_norm_type``.
     """
 
     __shared__ = ["num_classes"]
@@ -54,6 +61,7 @@ class VFNetHead(nn.Layer):
         num_convs=3,
         prior_prob=0.01,
         gradient_mul=0.1,
+        bbox_norm_type="reg_denom",
         star=True,
         refine=True,
         assigner="ATSSAssigner",
@@ -64,6 +72,9 @@ class VFNetHead(nn.Layer):
         nms="MultiClassNMS",
     ):
         super().__init__()
+        if bbox_norm_type not in UNITS:
+            raise ValueError(f"VFNetHead: bbox_norm_type is {bbox_norm_type!r}, expected one of {', '.join(UNITS)}")
+        self.unit = UNITS[bbox_norm_type]
         self.strides = [int(stride) for stride in strides]
         self.num_classes = num_classes
         self.gradient_mul = gradient_mul
@@ -120,7 +131,7 @@ class VFNetHead(nn.Layer):
         stride = self.strides[level]
         first = self.reg(F.relu(self.reg_conv(reg_feat)))
         with paddle.amp.auto_cast(enable=False):  # half precision is too coarse for places
-            first = _bounded_exp(self.scales[level](first.astype("float32"))) * (8.0 * stride)
+            first = _bounded_exp(self.scales[level](first.astype("float32"))) * (self.unit * stride)
             if self.star:
                 star = (self.gradient_mul * first + (1 - self.gradient_mul) * first.detach()) / stride
             else:

@@ -73,6 +73,19 @@ def test_the_gradient_through_the_star_is_a_tenth(make):
     np.testing.assert_allclose(grads[1], 0.1 * grads[0], rtol=1e-3, atol=1e-6 * np.abs(grads[0]).max())
 
 
+@pytest.mark.parametrize("unit,cells", [("reg_denom", 8.0), ("stride", 1.0)])
+def test_the_size_of_the_first_box_before_training(make, unit, cells):
+    head = make(bbox_norm_type=unit)
+    paddle.nn.initializer.Constant(0.0)(head.reg.weight)
+    for first, stride in zip(head(features())[1], head.strides):
+        assert (first.numpy() == cells * stride).all()
+
+
+def test_an_unknown_unit_of_the_first_box(make):
+    with pytest.raises(ValueError, match="VFNetHead: bbox_norm_type is 'cells', expected one of reg_denom, stride"):
+        make(bbox_norm_type="cells")
+
+
 def test_without_the_star_the_last_convolutions_are_ordinary_ones(make):
     head, seen = make(), []
     head.star = False
