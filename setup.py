@@ -26,6 +26,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.egg_info import egg_info
 
 from paddle_vfl import _cuda_toolkit, _version  # no more of the package: it is not built yet
+from paddle_vfl._cxx_flags import cxx_flags
 
 toolkit = _cuda_toolkit.toolkit()
 
@@ -127,17 +128,7 @@ sources = [
 options = {
     "include_dirs": ["csrc", pybind11.get_include()],
     "define_macros": [("VFL_PADDLE_VERSION", paddle.__version__)],
-    "extra_compile_args": {
-        "cxx": [
-            "-O3",
-            "-g0",
-            "-std=c++17",
-            "-fvisibility=hidden",
-            "-pthread",
-            # Paddle's headers put their own paths into its error messages: nothing of this environment
-            f"-ffile-prefix-map={Path(paddle.__file__).parents[1]}/=",
-        ]
-    },
+    "extra_compile_args": {"cxx": cxx_flags(packages=Path(paddle.__file__).parents[1])},
     "extra_link_args": ["-pthread"],
 }
 cuda = with_cuda()

@@ -62,6 +62,10 @@ COUNTS = {
 }
 
 
+def test_the_compiler_warns_of_nothing(kernel_warnings):
+    assert kernel_warnings == ""
+
+
 def test_every_kernel_runs(driver, isa):
     choices = (
         ["dense", "masked", "pair"],

@@ -58,6 +58,6 @@ def test_an_overrun_is_noticed(program):
     reason="no compiler or no emulator for aarch64",
 )
 def test_kernel_checks_on_aarch64(program):
-    checks = program("kernel_checks.cc", flags=("-O3", "-static"), compiler="aarch64-linux-gnu-g++")
+    checks = program("kernel_checks.cc", flags=("-O3", "-static"), compiler=("aarch64-linux-gnu-g++",))
     for what in ("bounds", "threads", "buffers"):
         subprocess.run(["qemu-aarch64", checks, what], check=True)
