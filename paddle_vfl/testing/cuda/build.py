@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -20,31 +21,31 @@ def build_for_gpu(csrc, folder):
         RuntimeError: what the compiler says.
     """
     nvcc = str(toolkit() / "bin" / "nvcc")
-    return _build(csrc, folder, [nvcc, "-std=c++17", "-O3", "-arch=native", "-lineinfo", "-Xcompiler", "-fPIC"], [])
+    return _build(csrc, folder, [nvcc], ["-std=c++17", "-O3", "-arch=native", "-lineinfo", "-Xcompiler", "-fPIC"], [])
 
 
 def build_emulated(csrc, folder):
-    """The library for the host, compiled by g++ with the toolkit's headers and the emulator; else as
+    """The library for the host, compiled by $CXX or g++ with the toolkit's headers and the emulator; else as
     :func:`build_for_gpu`."""
     # small slices, so that small inputs show that problems are cut right
     options = [f"-I{toolkit() / 'include'}", "-DVFL_SLICE_ELEMENTS=16384", "-include", str(HERE / "emulator.h")]
-    compiler = ["g++", "-std=c++17", "-O1", "-fPIC", *WARNINGS, *options, "-x", "c++"]
-    return _build(csrc, folder, compiler, [HERE / "emulator.cc"])
+    flags = ["-std=c++17", "-O1", "-fPIC", *WARNINGS, *options, "-x", "c++"]
+    return _build(csrc, folder, shlex.split(os.environ.get("CXX", "g++")), flags, [HERE / "emulator.cc"])
 
 
-def _build(csrc, folder, compiler, more):
+def _build(csrc, folder, compiler, flags, more):
     cuda = Path(csrc) / "cuda"
     sources = [*sorted(cuda.glob("*.cu")), HERE / "c_interface.cc", *more]
 
     def to_object(source):
         path = Path(folder) / (source.stem + ".o")
-        _run([*compiler, f"-I{cuda}", "-c", str(source), "-o", str(path)])
+        _run([*compiler, *flags, f"-I{cuda}", "-c", str(source), "-o", str(path)])
         return str(path)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(to_object, sources))
     library = Path(folder) / "libvfl.so"
-    _run([compiler[0], "-shared", "-o", str(library), *objects])
+    _run([*compiler, "-shared", "-o", str(library), *objects])
     return library
 
 
