@@ -94,7 +94,9 @@ def environment(source, tmp_path_factory):
         if command == PIP_ONLY[0] and os.environ.get("UV"):  # the same requirements, in seconds
             python = folder / "env" / "bin" / "python"
             command = command.replace("pip install", f"{os.environ['UV']} pip install --python {python}")
-        run(command, source, env)
+        # its setuptools may have C++ compiled by CC, which a compiler cache takes for another compiler than CXX
+        of_build = {"CC": env["CXX"]} if command.endswith(" .") and "CXX" in env else {}
+        run(command, source, {**env, **of_build})
     return env
 
 
