@@ -231,6 +231,7 @@ PAGES = {
     "digits": ["which_loss.md", "which_loss.zh.md"],
     "digits_8_epochs": ["which_loss.md", "which_loss.zh.md"],
     "bccd": ["vfnet.md"],
+    "bccd_class_weights": ["which_loss.md", "which_loss.zh.md"],
     "vfnet_parts": ["vfnet.md"],
 }
 
