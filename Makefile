@@ -7,7 +7,7 @@
 # make families         which families of PaddleDetection train, evaluate and export, with and without the plugin: ten minutes;
 #                       with PPDET_SRC=FOLDER also of that checkout
 # make cuda-check       compile the CUDA kernels for every architecture, or for ARCHS="75 90": no warnings, no spills; registers,
-#                       instructions an element
+#                       instructions an element; with QUICK=1 only the kernels for float32 are optimized
 # make cuda-build-check the whole extension as for a CUDA build of Paddle, and its tests on the CPU: PADDLE=3.3.1; needs no GPU
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages, and
 #                       where they have AVX instructions
@@ -67,7 +67,7 @@ $(VENV)/built: $(VENV)/installed-$(notdir $(LOCK)) $(SOURCES)
 
 cuda-check: $(VENV)-lint/installed
 	$(VENV)-lint/bin/python tools/cuda_instructions.py
-	PYTHONPATH=. $(VENV)-lint/bin/python tools/cuda_check.py $(ARCHS)
+	PYTHONPATH=. $(VENV)-lint/bin/python tools/cuda_check.py $(if $(QUICK),--quick) $(ARCHS)
 
 # Other Paddles. Each has an environment, .venv-paddlepaddle-VERSION: what Paddle itself needs is resolved, all else locked.
 define environment

@@ -201,7 +201,7 @@ void threads() {
   for (int i = 0; i < 4; ++i)
     callers.emplace_back([&, i] {
       std::vector<float> own_loss(rows), own_grad(rows * classes);
-      for (int k = 0; k < 50; ++k) {
+      for (int k = 0; k < 20; ++k) {
         run(own_loss, own_grad);
         if (own_loss != loss || own_grad != grad) ++wrong;
         if (i == 0) set_num_threads(2 + k % 3);

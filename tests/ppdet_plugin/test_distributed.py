@@ -47,6 +47,12 @@ def run(command, folder, processes):
     return finish(start(command, folder, "--nproc_per_node", str(processes)), folder)
 
 
+def run_alone(command, folder):
+    """One process, without the launcher."""
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-5000:]
+
+
 def losses(path):
     return [record["losses"] for record in map(json.loads, path.read_text().splitlines()) if "losses" in record]
 
@@ -81,8 +87,9 @@ def prepared(config, tmp_path):
 def test_the_command(prepared):
     """Losses, means over the processes, to 1e-5; weights after 4 steps to 1e-4."""
     folders = [prepared(f"processes{processes}", processes, CONFIGS / "vfnet_resnet.yml") for processes in (1, 2)]
-    for processes, folder in enumerate(folders, 1):
-        run([program(), "train", "--seed", "0", "-c", "c.yml"], folder, processes)
+    command = [program(), "train", "--seed", "0", "-c", "c.yml"]
+    run_alone(command, folders[0])
+    run(command, folders[1], 2)
     expected, actual = (losses(folder / "output" / "c" / "history.jsonl") for folder in folders)
     assert len(expected) == len(actual) == 4
     for a, e in zip(actual, expected):
@@ -95,8 +102,8 @@ def test_an_ordinary_script_with_the_yaml_line(prepared):
     """On one machine, and on two: launchers that meet at an address (`--master`), with a process each."""
     one, two = prepared("one", 1), prepared("two", 2)
     script = [SCRIPT, "-c", "c.yml"]
-    for processes, folder in enumerate((one, two), 1):
-        run(script, folder, processes)
+    run_alone(script, one)
+    run(script, two, 2)
     assert_equal_weights(weights(two), weights(one))
 
     with socket.socket() as free:
