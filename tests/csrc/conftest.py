@@ -61,8 +61,7 @@ def compiled(sources, folder, flags, compiler):
 
 @pytest.fixture
 def kernel_warnings():
-    """What the compiler says of the sources as it reads them; what it finds as it optimizes, test_memory.py sees (of
-    AVX kernels in `make sanitize`)."""
+    """What the compiler says of the sources as it reads them; `make sanitize` sees what it finds as it optimizes."""
     commands = [[*CXX, "-std=c++17", *WARNINGS, "-fsyntax-only", source] for source in KERNELS]
     return "".join(subprocess.run(command, capture_output=True, text=True).stderr for command in commands)
 

@@ -10,7 +10,7 @@ import pytest
 
 PORTABLE = "-DVFL_PORTABLE"
 BUILDS = {
-    "address": {"flags": ("-O1", "-fsanitize=address", PORTABLE)},
+    "address": {"flags": ("-O0", "-fsanitize=address", PORTABLE)},
     "thread": {"flags": ("-O0", "-g", "-fsanitize=thread", PORTABLE)},
     "address, AVX": {"flags": ("-O1", "-fsanitize=address")},
     "undefined": {"flags": ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", PORTABLE)},
