@@ -1,6 +1,5 @@
 """Real training steps of real heads: which loss they reach, and that it trains as PaddleDetection's own."""
 
-import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -233,8 +232,6 @@ def test_training_as_a_static_graph(base, config, digits, tmp_path):
 
     losses = []
     data = {"dataset_dir": str(digits), "sample_num": 8}  # one step an epoch, of the same images
-    gc.collect()
-    gc.freeze()  # Paddle looks for garbage at each of 100 translations: not among all that there is by now
     for to_static in (False, True):
         path = config(base, epoch=2, TrainDataset=data)
         training.train(str(path), to_static=to_static, seed=0)
