@@ -1,6 +1,7 @@
 """enable, disable and status."""
 
 import copy
+import gc
 import importlib
 import inspect
 import sys
@@ -61,6 +62,17 @@ def test_enable_is_idempotent_and_disable_restores_everything():
     assert snapshot() == before
     paddle_vfl.disable()
     assert snapshot() == before
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_collected_afterwards_as_before(collects):
+    if not collects:
+        gc.disable()
+    try:
+        paddle_vfl.enable()
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()
 
 
 def test_a_module_imported_while_enabled_is_restored_too():
