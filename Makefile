@@ -7,7 +7,7 @@
 # make families         which families of PaddleDetection train, evaluate and export, with and without the plugin: ten minutes;
 #                       with PPDET_SRC=FOLDER also of that checkout
 # make cuda-check       compile the CUDA kernels for every architecture, or for ARCHS="75 90": no warnings, no spills; registers,
-#                       instructions an element; with QUICK=1 only the kernels for float32 are optimized
+#                       instructions an element; with QUICK=1 no registers and no spills
 # make cuda-build-check the whole extension as for a CUDA build of Paddle, and its tests on the CPU: PADDLE=3.3.1; needs no GPU
 # make sanitize         the CPU kernels under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and between guard pages, and
 #                       where they have AVX instructions

@@ -122,7 +122,7 @@ def test_what_is_installed(environment, tmp_path):
 
 def three_classes(folder):
     """The README's my_data: some digits, with the classes 0, 1 and 2."""
-    write_digits(folder, train_images=16, val_images=4, progress=False)
+    write_digits(folder, train_images=8, val_images=2, progress=False)
     for path in (folder / "annotations").glob("*.json"):
         content = json.loads(path.read_text())
         content["categories"] = content["categories"][:3]

@@ -72,10 +72,11 @@ def four_epochs(config, tmp_path):
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_metrics_of_an_uninterrupted_one(start, four_epochs, tmp_path):
     whole = four_epochs("whole")
-    finish(start(whole, "--eval"))
+    three = ["--eval", "-o", "epoch=3"]
+    finish(start(whole, *three))
     killed = four_epochs("killed")
     folder = tmp_path / "killed" / killed.stem
-    process = start(killed, "--eval")
+    process = start(killed, *three)
     # the second epoch has begun: there is a checkpoint of the first, and more history than it
     wait_for(
         lambda: (folder / "history.jsonl").exists() and '"epoch": 1' in (folder / "history.jsonl").read_text(), process
@@ -83,7 +84,7 @@ def test_a_killed_run_resumes_to_the_metrics_of_an_uninterrupted_one(start, four
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL and not (folder / "model_final.pdparams").exists()
-    finish(start(killed, "--eval", "-r", folder / "0"))
+    finish(start(killed, *three, "-r", folder / "0"))
     expected, got = (
         read_history(tmp_path / "whole" / whole.stem / "history.jsonl"),
         read_history(folder / "history.jsonl"),
@@ -91,7 +92,7 @@ def test_a_killed_run_resumes_to_the_metrics_of_an_uninterrupted_one(start, four
     assert [(s["epoch"], s["step"]) for s in got[0]] == [(s["epoch"], s["step"]) for s in expected[0]]
     for a, b in zip(got[0], expected[0]):
         assert a["losses"] == pytest.approx(b["losses"], rel=1e-4)
-    assert [e["epoch"] for e in got[1]] == [0, 1, 2, 3]
+    assert [e["epoch"] for e in got[1]] == [0, 1, 2]
     for a, b in zip(got[1], expected[1]):
         assert a["eval"]["bbox"] == pytest.approx(b["eval"]["bbox"], abs=1e-3)
 
