@@ -71,8 +71,6 @@ np.save(folder + "/boxes.npy", predictor.get_output_handle(predictor.get_output_
 @pytest.mark.parametrize("base, head", [(CONFIG, "PPYOLOEHead"), ("vfnet_digits.yml", "VFNetHead")])
 def test_an_exported_model_needs_no_plugin(base, head, config, tmp_path, rng):
     """And finds the same boxes."""
-    if paddle.__version__ < "3" and head != "VFNetHead":
-        pytest.skip("one head tells how Paddle 2 exports, that which has layers of this package")
     from ppdet.core.workspace import load_config
     from ppdet.engine import Trainer
 
