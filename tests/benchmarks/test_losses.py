@@ -232,6 +232,9 @@ PAGES = {
     "digits_8_epochs": ["which_loss.md", "which_loss.zh.md"],
     "bccd": ["vfnet.md"],
     "bccd_class_weights": ["which_loss.md", "which_loss.zh.md"],
+    "bccd_losses": ["which_loss.md", "which_loss.zh.md"],
+    "alpha_gamma": ["which_loss.md", "which_loss.zh.md"],
+    "detach": ["which_loss.md", "which_loss.zh.md"],
     "vfnet_parts": ["vfnet.md"],
 }
 
