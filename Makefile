@@ -141,7 +141,7 @@ fuzz: $(VENV)/built
 fuzz-annotations: $(VENV)/built
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tools/fuzz_annotations.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-CPP := $(filter-out %/polynomials.h,$(shell find csrc paddle_vfl/testing tests/csrc -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh'))
+CPP := $(shell find csrc paddle_vfl/testing tests/csrc -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh')
 lint: $(VENV)-lint/installed
 	$(VENV)-lint/bin/ruff check .
 	$(VENV)-lint/bin/ruff format --check .

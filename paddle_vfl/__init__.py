@@ -5,7 +5,9 @@ there is no Paddle.
 """
 
 import importlib
-import zlib  # noqa: F401  before Paddle: on Paddle 2.6.2, a zlib loaded later (by cv2, by pandas) crashes in inflateReset2
+
+# before Paddle: on Paddle 2.6.2, a zlib loaded later (by cv2, by pandas) crashes in inflateReset2
+import zlib  # noqa: F401
 
 from ._version import __version__ as __version__
 

@@ -3,7 +3,9 @@
 import importlib
 import pathlib
 import warnings
-import zlib  # noqa: F401  comes before paddle: on Paddle 2.6.2, a zlib loaded later (by cv2, by pandas) crashes in inflateReset2
+
+# before paddle: on Paddle 2.6.2, a zlib loaded later (by cv2, by pandas) crashes in inflateReset2
+import zlib  # noqa: F401
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "No ccache found")  # nothing is compiled here

@@ -1,4 +1,4 @@
-"""Fit the polynomials of csrc/polynomials.h: python tools/fit_polynomials.py > csrc/polynomials.h
+"""Fit the polynomials of csrc/polynomials.h: python tools/fit_polynomials.py | clang-format > csrc/polynomials.h
 
 Each function is interpolated at Chebyshev nodes with 60 digits, which is within a few percent of the minimax
 polynomial, and the largest error over a fine grid is printed beside the coefficients.
