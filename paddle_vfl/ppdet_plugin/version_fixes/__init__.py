@@ -7,7 +7,7 @@ has to come earlier than anything here, is at the top of paddle_vfl/_ops.py.
 
 import inspect
 
-from .assigners import batches_without_boxes, levels_of_few_cells
+from .assigners import batches_without_boxes, levels_of_few_cells, yolof_without_boxes
 from .dependencies import numpy_aliases, pillow_textsize
 from .no_positives import fcos_without_positives, picodet_without_positives
 from .scalars import concat_of_scalars
@@ -32,6 +32,7 @@ def apply_after_import(patches):
         concat_of_scalars,
         levels_of_few_cells,
         batches_without_boxes,
+        yolof_without_boxes,
         picodet_without_positives,
         fcos_without_positives,
     )

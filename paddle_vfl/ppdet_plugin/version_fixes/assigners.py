@@ -7,7 +7,7 @@ import textwrap
 
 import paddle
 
-__all__ = ["batches_without_boxes", "levels_of_few_cells"]
+__all__ = ["batches_without_boxes", "levels_of_few_cells", "yolof_without_boxes"]
 
 
 def levels_of_few_cells(patches):
@@ -52,6 +52,31 @@ def batches_without_boxes(patches):
     for cls in found:
         patches.set(cls, "forward", _with_positives(cls.forward))
     return bool(found)
+
+
+def yolof_without_boxes(patches):
+    """YOLOF does not train on an image without a box: ValueError: (InvalidArgument) Cannot perform reduction along an
+    axis (1) that has a size of 0
+
+    UniformAssigner looks for the box that overlaps most with each anchor. Where there is none, all are negatives now.
+    """
+    from ppdet.modeling import assigners
+
+    assigner = getattr(assigners, "UniformAssigner", None)
+    if assigner is None:
+        return False
+    patches.set(assigner, "forward", _with_negatives_alone(assigner.forward))
+    return True
+
+
+def _with_negatives_alone(assign):
+    @functools.wraps(assign)
+    def assign_all(self, bbox_pred, anchor, gt_bboxes, gt_labels=None):
+        if gt_bboxes.shape[0] > 0:
+            return assign(self, bbox_pred, anchor, gt_bboxes, gt_labels)
+        return paddle.full([bbox_pred.shape[0]], -1, "int32"), None, None
+
+    return assign_all
 
 
 def _counts_of_values(cls):

@@ -62,6 +62,21 @@ def test_a_batch_without_a_box_has_as_many_values_as_others(name):
     assert len(rest) == len(assign(1)) - 3 and all(positive.shape == [2, 0, 20] for positive in rest)
 
 
+def test_without_a_box_all_anchors_of_yolof_are_negatives():
+    from ppdet.modeling.assigners import UniformAssigner
+
+    assign = UniformAssigner(pos_ignore_thr=0.15, neg_ignore_thr=0.7)
+    boxes, anchors = paddle.rand([12, 4]), paddle.rand([12, 4])
+    with pytest.raises(ValueError, match="size of 0|size 0"):
+        assign(boxes, anchors, paddle.zeros([0, 4]))
+    one = [None if part is None else part.numpy() for part in assign(boxes, anchors, anchors[:1])]
+    paddle_vfl.enable()
+    labels, predicted, targets = assign(boxes, anchors, paddle.zeros([0, 4]))
+    assert labels.tolist() == [-1] * 12 and predicted is None and targets is None
+    for before, after in zip(one, assign(boxes, anchors, anchors[:1])):
+        assert (before == after.numpy()).all()
+
+
 @pytest.mark.parametrize("base", ["ppyoloe_plus_digits.yml", "picodet_digits.yml", "vfnet_digits.yml"])
 @pytest.mark.parametrize("epoch", [0, 10], ids=["first epochs", "later epochs"])
 def test_training_goes_on_at_a_batch_without_a_box(base, epoch, config):
