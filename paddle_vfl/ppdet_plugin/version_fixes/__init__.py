@@ -9,7 +9,7 @@ import inspect
 
 from .assigners import batches_without_boxes, levels_of_few_cells, yolof_without_boxes
 from .dependencies import numpy_aliases, pillow_textsize
-from .no_positives import fcos_without_positives, picodet_without_positives
+from .no_positives import fcos_without_boxes, fcos_without_positives, picodet_without_positives
 from .scalars import concat_of_scalars
 from .static_graph import export_of_whole_graphs, operators_in_static_graphs
 from .unlike_types import operators_on_unlike_types
@@ -34,6 +34,7 @@ def apply_after_import(patches):
         batches_without_boxes,
         yolof_without_boxes,
         picodet_without_positives,
+        fcos_without_boxes,
         fcos_without_positives,
     )
     return _apply(fixes, patches)

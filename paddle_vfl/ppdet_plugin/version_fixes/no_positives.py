@@ -3,9 +3,10 @@
 import functools
 import importlib
 
+import numpy as np
 import paddle
 
-__all__ = ["fcos_without_positives", "picodet_without_positives"]
+__all__ = ["fcos_without_boxes", "fcos_without_positives", "picodet_without_positives"]
 
 
 def picodet_without_positives(patches):
@@ -21,6 +22,31 @@ def picodet_without_positives(patches):
         return False
     patches.set(head, "get_loss", _at_least_finite(head.get_loss))
     return True
+
+
+def fcos_without_boxes(patches):
+    """FCOS does not train on an image without a box: ValueError: zero-size array to reduction operation minimum which
+    has no identity
+
+    Gt2FCOSTarget looks for the smallest box around each point. Where there is none, one outside of the image stands in
+    while it looks.
+    """
+    from ppdet.data.transform import batch_operators
+
+    target = batch_operators.Gt2FCOSTarget
+    patches.set(target, "__call__", _with_a_box(target.__call__))
+    return True
+
+
+def _with_a_box(make_targets):
+    @functools.wraps(make_targets)
+    def make_all(self, samples, context=None):
+        for sample in samples:
+            if len(sample["gt_bbox"]) == 0:  # both keys are gone afterwards, with boxes too
+                sample.update(gt_bbox=np.float32([[-2, -2, -1, -1]]), gt_class=np.int32([[0]]))
+        return make_targets(self, samples, context)
+
+    return make_all
 
 
 def fcos_without_positives(patches):

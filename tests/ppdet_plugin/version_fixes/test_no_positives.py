@@ -64,6 +64,29 @@ def test_fcos_has_the_same_losses_where_there_are_positives():
     assert before == after and all((a == b).all() for a, b in zip(gradients, new))
 
 
+def test_fcos_makes_targets_of_an_image_without_a_box():
+    from ppdet.data.transform.batch_operators import Gt2FCOSTarget
+
+    operator = Gt2FCOSTarget([64, 128], 1.5, downsample_ratios=[8, 16, 32], norm_reg_targets=True)
+
+    def targets(*boxes):
+        image = np.zeros((3, 64, 64), np.float32)
+        samples = [{"image": image, "gt_bbox": box, "gt_class": np.full([len(box), 1], 4)} for box in boxes]
+        return operator(samples)
+
+    box, no_box = np.float32([[10, 10, 50, 40]]), np.zeros((0, 4), np.float32)
+    (alone,) = targets(box)
+    with pytest.raises(ValueError, match="zero-size array"):
+        targets(box, no_box)
+    paddle_vfl.enable()
+    found, background = targets(box, no_box)
+    assert set(found) == set(background) == set(alone) and "gt_bbox" not in alone
+    assert all((found[key] == alone[key]).all() for key in alone) and (found["labels0"] == 5).any()
+    for level in range(3):
+        assert not background[f"labels{level}"].any() and not background[f"centerness{level}"].any()
+        assert background[f"reg_target{level}"].shape == found[f"reg_target{level}"].shape
+
+
 def test_it_is_undone():
     from ppdet.modeling.heads import PicoHeadV2
 
