@@ -77,13 +77,15 @@ def _predictions(trainer, images):
     from ppdet.metrics import get_infer_results
     from tqdm import tqdm
 
+    from .trainer import misfit_explained
+
     # as set_images makes them, which leaves out the suffixes that PaddleDetection does not know
     trainer.dataset.roidbs = [{"im_id": np.array([index]), "im_file": str(path)} for index, path in enumerate(images)]
     classes, names = get_categories(trainer.cfg.metric, anno_file=trainer.dataset.get_anno())
     trainer.model.eval()
     with tqdm(total=len(images), unit="image", disable=None) as bar:
         for data in create("TestReader")(trainer.dataset, 0):
-            with paddle.no_grad():
+            with paddle.no_grad(), misfit_explained():
                 outputs = {name: np.asarray(value) for name, value in trainer.model(data).items()}
             for key in ("im_shape", "scale_factor", "im_id"):
                 outputs[key] = np.asarray(data[key])

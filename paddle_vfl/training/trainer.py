@@ -1,28 +1,70 @@
 """PaddleDetection's Trainer, whose faults are said in words."""
 
+import contextlib
 import traceback
+from pathlib import Path
 
+import paddle
 import ppdet.engine
 
 from ..errors import UserError, one_line
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "misfit_explained"]
 
 COCO_METRICS = ("COCO", "SNIPERCOCO")
+# what modules raise at options or batches that they are not made for
+MISFITS = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+
+
+@contextlib.contextmanager
+def misfit_explained(is_first=lambda: True):
+    """Raise UserError where a model fails at its first batch, and name the layer and its line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except MISFITS as error:
+        layers = [
+            (layer, Path(frame.f_code.co_filename).name, line)
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if isinstance(layer := frame.f_locals.get("self"), paddle.nn.Layer) and not _is_of_paddle(layer)
+        ]
+        if not layers or not is_first():
+            raise
+        layer, file, line = layers[-1]
+        where = f"{type(layer).__name__}, {file}:{line}"
+        raise UserError(f"the model cannot take a batch: {where}: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _is_of_paddle(layer):
+    return type(layer).__module__.partition(".")[0] == "paddle"
 
 
 class Trainer(ppdet.engine.Trainer):
-    """As PaddleDetection's; raises UserError where it cannot make a module of its options, or where the metric does not
-    suit the data set."""
+    """As PaddleDetection's; raises UserError where it cannot make a module of its options, where the model fails at its
+    first batch, or where the metric does not suit the data set."""
 
     def __init__(self, cfg, mode):
         try:
             super().__init__(cfg, mode)
-        except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except MISFITS as error:
             owners = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
             made = [type(owner) for owner in owners if type(owner).__module__.startswith("ppdet.")]
             what = f" of the options of {made[-1].__name__}" if made else ""
             raise UserError(f"no model can be made{what}: {type(error).__name__}: {one_line(error)}") from error
+
+    def train(self, validate=False):
+        with misfit_explained(self._is_at_first_batch):
+            super().train(validate)
+
+    def evaluate(self):
+        with misfit_explained(self._is_at_first_batch):
+            super().evaluate()
+
+    def _is_at_first_batch(self):
+        status = self.status
+        is_first = status.get("mode") == "eval" or status.get("epoch_id") == self.start_epoch
+        return status.get("step_id") == 0 and is_first
 
     def check_steps(self):
         """Raise UserError if an epoch would have no step."""

@@ -320,6 +320,41 @@ def test_what_cannot_be_made_of_its_options_is_named(option, message, config):
         training.train(config("ppyoloe_plus_digits.yml"), [option])
 
 
+@pytest.mark.parametrize(
+    "option, message",
+    [
+        ("TrainReader.collate_batch=false", "ATSSAssigner, atss_assigner.py:[0-9]+: AttributeError: 'list' object has"),
+        ("PPYOLOEHead.fpn_strides=[32, 16]", "PPYOLOEHead, ppyoloe_head.py:[0-9]+: AssertionError: The size of feats"),
+    ],
+)
+def test_what_does_not_suit_the_batches_is_named_at_the_first(option, message, config):
+    with pytest.raises(UserError, match=f"the model cannot take a batch: {message}"):
+        training.train(config("ppyoloe_plus_digits.yml"), [option])
+
+
+def test_what_does_not_suit_the_images_is_named_at_the_first(checkpoint, digits):
+    path, stem = checkpoint
+    options = [f"weights={stem}", "PPYOLOEHead.fpn_strides=[32, 16]"]
+    for run in (training.evaluate, functools.partial(training.infer, folder=str(digits / "val"))):
+        with pytest.raises(UserError, match="the model cannot take a batch: PPYOLOEHead, ppyoloe_head.py:[0-9]+: As"):
+            run(path, options)
+
+
+def test_a_model_that_fails_later_shows_where(config, monkeypatch):
+    from ppdet.modeling.heads import PPYOLOEHead
+
+    steps, forward = [], PPYOLOEHead.forward
+
+    def fail_in_the_second(self, *args, **kwargs):
+        steps.append(1)
+        assert len(steps) < 2, "later"
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(PPYOLOEHead, "forward", fail_in_the_second)
+    with pytest.raises(AssertionError, match="later"):
+        training.train(config("ppyoloe_plus_digits.yml"))
+
+
 def test_a_metric_that_does_not_suit_the_data_is_named_before_training(config, digits, tmp_path):
     path = config("ppyoloe_plus_digits.yml")
     with pytest.raises(UserError, match="metric VOC does not suit the data set: "):
