@@ -1,14 +1,13 @@
 """Switches PaddleDetection as soon as a program imports it, from wherever the program takes it."""
 
 import contextlib
-import importlib.abc
-import importlib.util
 import os
 import sys
 import tempfile
 from pathlib import Path
 
 from . import switch
+from .after_import import after_import
 
 __all__ = ["enable_in_child_processes", "enable_on_import"]
 
@@ -18,11 +17,9 @@ MARKS = "PADDLE_VFL_RUN"  # files that a process makes when it is switched, as P
 
 def enable_on_import():
     """Call :func:`paddle_vfl.enable` once PaddleDetection has been imported; now, if it has been already."""
-    if MODULE in sys.modules:
-        _enable()
-    else:
+    if MODULE not in sys.modules:
         switch.prepare_import()
-        sys.meta_path.insert(0, _Finder())
+    after_import(MODULE, lambda module: _enable())
 
 
 @contextlib.contextmanager
@@ -50,20 +47,3 @@ def _enable():
     for mark in filter(None, os.environ.get(MARKS, "").split(os.pathsep)):
         with contextlib.suppress(OSError):  # the process that asked may have ended
             Path(mark).touch()
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name != MODULE:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_enable(module):
-                execute(module)
-                _enable()
-
-            spec.loader.exec_module = execute_and_enable
-        return spec

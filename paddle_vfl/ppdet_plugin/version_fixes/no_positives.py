@@ -6,6 +6,8 @@ import importlib
 import numpy as np
 import paddle
 
+from ..after_import import after_import
+
 __all__ = ["fcos_without_boxes", "fcos_without_positives", "picodet_without_positives"]
 
 
@@ -31,10 +33,14 @@ def fcos_without_boxes(patches):
     Gt2FCOSTarget looks for the smallest box around each point. Where there is none, one outside of the image stands in
     while it looks.
     """
-    from ppdet.data.transform import batch_operators
 
-    target = batch_operators.Gt2FCOSTarget
-    patches.set(target, "__call__", _with_a_box(target.__call__))
+    def change(operators):
+        target = getattr(operators, "Gt2FCOSTarget", None)
+        if target is not None:
+            patches.set(target, "__call__", _with_a_box(target.__call__))
+
+    # which imports ppdet.modeling itself, and may be doing so
+    patches.on_undo(after_import("ppdet.data.transform.batch_operators", change))
     return True
 
 
