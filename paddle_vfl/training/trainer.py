@@ -18,7 +18,8 @@ MISFITS = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, T
 
 @contextlib.contextmanager
 def misfit_explained(is_first=lambda: True):
-    """Raise UserError where a model fails at its first batch, and name the layer and its line."""
+    """Raise UserError where a model fails at a batch, and name the layer and its line. ``is_first`` says whether it is
+    the first batch: what fails later does not come from the options, and stays as it is."""
     try:
         yield
     except UserError:

@@ -67,7 +67,8 @@ def test_without_a_box_all_anchors_of_yolof_are_negatives():
 
     assign = UniformAssigner(pos_ignore_thr=0.15, neg_ignore_thr=0.7)
     boxes, anchors = paddle.rand([12, 4]), paddle.rand([12, 4])
-    with pytest.raises((ValueError, TypeError)):  # TypeError on Paddle 2.6
+    old = paddle.__version__ < "3"  # fails one step earlier there
+    with pytest.raises(TypeError if old else ValueError, match="concatenate list" if old else "size of 0"):
         assign(boxes, anchors, paddle.zeros([0, 4]))
     one = [None if part is None else part.numpy() for part in assign(boxes, anchors, anchors[:1])]
     paddle_vfl.enable()
