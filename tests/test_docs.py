@@ -17,7 +17,7 @@ from paddle_vfl import cli
 import paddle
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "requirements").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -107,8 +107,8 @@ def test_every_command_line_is_understood(command):
         assert (ROOT / path).exists()
 
 
-def test_the_command_in_reliability_prints_what_the_page_says():
-    page = (ROOT / "docs" / "reliability.md").read_text()
+def test_the_command_in_measured_prints_what_the_page_says():
+    page = (ROOT / "docs" / "measured.md").read_text()
     (code,) = re.findall(r'^    python -c "\n(.*?)"$', page, re.MULTILINE | re.DOTALL)
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -185,7 +185,7 @@ def test_the_table_of_environment_variables_is_complete():
 def test_the_families_that_the_page_counts_are_those_of_the_table():
     with open(ROOT / "docs" / "families.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    page = (ROOT / "docs" / "reliability.md").read_text()
+    page = (ROOT / "docs" / "measured.md").read_text()
     for label, *key in (
         ("paddledet 2.6.0", "package", "without"),
         ("paddledet 2.6.0, with the plugin", "package", "with"),

@@ -41,7 +41,7 @@ COMMANDS = [
     for command in commands(page, "paddle-vfl")  # tests/examples has the others
     if "tools/train.py" not in command  # test_training.py
 ]
-COMMANDS = [*dict.fromkeys(COMMANDS), "python -m paddle_vfl info", *commands("docs/performance.md", "MALLOC_")]
+COMMANDS = [*dict.fromkeys(COMMANDS), "python -m paddle_vfl info", *commands("docs/measured.md", "MALLOC_")]
 SHORT = ["epoch=1", "snapshot_epoch=1", "PPYOLOEHead.nms.score_threshold=0.0"]
 
 

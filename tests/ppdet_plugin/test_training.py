@@ -154,7 +154,7 @@ def test_trains_as_with_ppdets_own_loss(
 
     In float64 where training itself is chaotic: in float32, two runs with PaddleDetection's own loss whose first
     weights differ by 1e-7 are 1e-3 apart after ten steps of AdamW, or after four steps of PicoDet with any optimizer
-    (docs/reliability.md).
+    (docs/measured.md).
     """
     from ppdet.core.workspace import load_config
 

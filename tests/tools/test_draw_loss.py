@@ -1,4 +1,4 @@
-"""The figures of docs/losses.md are drawn from the operator."""
+"""The figures of docs/reference.md are drawn from the operator."""
 
 import pytest
 
