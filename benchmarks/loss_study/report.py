@@ -1,5 +1,7 @@
-"""The results of finished runs: one JSON, a table with mean and spread, a plot with a dot for every seed."""
+"""The results of finished runs: one JSON, tables with mean and spread, a plot with a dot for every seed."""
 
+import csv
+import json
 import re
 import statistics
 from datetime import datetime
@@ -7,11 +9,11 @@ from importlib import metadata
 
 from paddle_vfl.bench.run import machine
 
-from .cells import DETECTORS
+from .cells import DETECTORS, FAMILY
 from .detections import measure
 
 VALUES = {"AP": 0, "AP50": 1, "AP75": 2, "AR": 8}  # of COCO's twelve
-CLASSES_SHOWN = 5  # where there are more, the table has no columns for them
+CLASSES_SHOWN = 5  # where there are more, the rows have no columns for them
 
 
 def collect(runs, setting):
@@ -54,33 +56,84 @@ def _times(log):
     return {"seconds": (stamps[-1] - stamps[0]).total_seconds(), "step": statistics.median(steps)}
 
 
-def table(results):
-    """A Markdown table of what :func:`collect` returns: means over the seeds; of AP also the least and the most, and
-    the mean difference from the head's own loss with the same seed, with the number of seeds in which it is above 0."""
-    groups = {}
-    for run in sorted(results["runs"], key=_place):
-        groups.setdefault((run["detector"], run["loss"]), {})[run["seed"]] = run
+def rows(results):
+    """A row for each detector and loss of what :func:`collect` returns, as a dict of text: means over the seeds; of AP
+    also the least and the most, and the mean difference from the head's own loss with the same seed, with the number
+    of seeds in which it is above 0."""
+    groups = _groups(results)
     classes = list(dict.fromkeys(name for run in results["runs"] for name in run.get("classes", {})))
     classes = classes if len(classes) <= CLASSES_SHOWN else []
-    rows = []
+    found = []
     for (detector, loss), runs in groups.items():
-        own = DETECTORS[detector].own
         row = {
             "detector": detector,
-            "loss": f"{own} (own)" if loss == "own" else loss,
+            "loss": f"{DETECTORS[detector].own} (own)" if loss == "own" else loss,
             "seeds": str(len(runs)),
-            "AP (min - max)": _spread([run["AP"] for run in runs.values()]),
-            "against own (seeds better)": "" if loss == "own" else _difference(runs, groups.get((detector, "own"), {})),
+            "AP (min - max)": _spread(runs),
+            "against own (seeds better)": "",
         }
+        differences = _differences(runs, groups.get((detector, "own"), {}))
+        if loss != "own" and differences:
+            row["against own (seeds better)"] = f"{statistics.mean(differences):+.3f} ({_better(differences)})"
         row.update({name: _mean([run[name] for run in runs.values()]) for name in ("AP50", "AP75", "AR")})
         row.update({name.title(): _mean([run.get(name) for run in runs.values()]) for name in ("pearson", "spearman")})
         by_class = [run.get("classes", {}) for run in runs.values()]
-        row.update({f"AP {name}": _mean([found.get(name) for found in by_class]) for name in classes})
-        rows.append(row)
+        row.update({f"AP {name}": _mean([aps.get(name) for aps in by_class]) for name in classes})
+        found.append(row)
+    return found
+
+
+def summary(results):
+    """A Markdown table with a row for each loss and a column for each detector: the mean AP (min - max), and in how
+    many seeds it is above that of the head's own loss."""
+    groups = _groups(results)
+    detectors = list(dict.fromkeys(detector for detector, _ in groups))
+
+    def cell(detector, loss):
+        runs, own = groups.get((detector, loss), {}), groups.get((detector, "own"), {})
+        if not runs:
+            return "own" if loss == DETECTORS[detector].own and own else ""
+        differences = _differences(runs, own)
+        return _spread(runs) + (f", {_better(differences)}" if loss != "own" and differences else "")
+
+    heads = [f"{detector} (own: {DETECTORS[detector].own})" for detector in detectors]
+    lines = [
+        {"loss": loss, **{head: cell(name, loss) for head, name in zip(heads, detectors)}} for loss in _losses(results)
+    ]
+    return markdown(lines)
+
+
+def markdown(rows):
+    """Dicts of text as a Markdown table."""
     if not rows:
         return "no run is finished"
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def save(results, path):
+    """What :func:`collect` returns as PATH.json, its rows as PATH.csv and its plot as PATH.png."""
+    path.with_suffix(".json").write_text(json.dumps(results, indent=1))
+    if results["runs"]:
+        save_csv(results, path.with_suffix(".csv"))
+        plot(results, path.with_suffix(".png"))
+
+
+def save_csv(results, path):
+    """The rows of what :func:`collect` returns."""
+    lines = rows(results)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def _groups(results):
+    """{(detector, loss): {seed: run}}, in the order of the tables."""
+    groups = {}
+    for run in sorted(results["runs"], key=_place):
+        groups.setdefault((run["detector"], run["loss"]), {})[run["seed"]] = run
+    return groups
 
 
 def _place(run):
@@ -88,20 +141,29 @@ def _place(run):
     return list(DETECTORS).index(run["detector"]), run["loss"] != "own"
 
 
+def _losses(results):
+    """Own loss, focal loss, the family, whatever else there is."""
+    order = ["own", "focal", *FAMILY]
+    there = dict.fromkeys(run["loss"] for run in results["runs"])
+    return [loss for loss in order if loss in there] + [loss for loss in there if loss not in order]
+
+
 def _mean(values):
     return "" if None in values else f"{statistics.mean(values):.3f}"
 
 
-def _spread(values):
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} - {max(values):.3f})"
+def _spread(runs):
+    aps = [run["AP"] for run in runs.values()]
+    return f"{statistics.mean(aps):.3f} ({min(aps):.3f} - {max(aps):.3f})"
 
 
-def _difference(runs, own):
-    differences = [run["AP"] - own[seed]["AP"] for seed, run in runs.items() if seed in own]
-    if not differences:
-        return ""
-    better = sum(difference > 0 for difference in differences)
-    return f"{statistics.mean(differences):+.3f} ({better}/{len(differences)})"
+def _differences(runs, own):
+    """Of the AP, with the same seed."""
+    return [run["AP"] - own[seed]["AP"] for seed, run in runs.items() if seed in own]
+
+
+def _better(differences):
+    return f"{sum(difference > 0 for difference in differences)}/{len(differences)}"
 
 
 def plot(results, path):
@@ -113,7 +175,7 @@ def plot(results, path):
 
     runs = sorted(results["runs"], key=_place)
     detectors = list(dict.fromkeys(run["detector"] for run in runs))
-    losses = sorted(dict.fromkeys(run["loss"] for run in runs), key=lambda loss: loss != "own")
+    losses = _losses(results)
     values = {detector: [run["AP"] for run in runs if run["detector"] == detector] for detector in detectors}
     figure, axes = pyplot.subplots(
         1,

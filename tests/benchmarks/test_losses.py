@@ -13,7 +13,7 @@ import losses
 from loss_study import runs
 from loss_study.cells import CONFIGS, DETECTORS, FAMILY, cells, variants
 from loss_study.detections import measure
-from loss_study.report import collect, plot, table
+from loss_study.report import collect, markdown, rows, save, save_csv, summary
 from loss_study.runs import Run, Setting, train_all
 
 from paddle_vfl.training import configs
@@ -208,16 +208,35 @@ def test_the_report_of_stored_histories(some_runs, setting, tmp_path):
     assert (first["AP"], first["AP50"], first["AP75"], first["AR"]) == (0.4, 0.8, 0.6, 0.1)
     assert first["classification_loss"] == [0.125, 0.25]
     assert first["seconds"] == 90 and first["step"] == pytest.approx(0.4)
-    head, _, own, vfl = table(results).splitlines()
-    assert head.startswith("| detector | loss | seeds | AP (min - max) | against own (seeds better) |")
-    assert own.startswith("| fcos | focal (own) | 2 | 0.410 (0.400 - 0.420) |  |")
-    assert vfl.startswith("| fcos | vfl | 1 | 0.450 (0.450 - 0.450) | +0.050 (1/1) |")
-    plot(json.loads(json.dumps(results)), tmp_path / "losses.png")
+    own, vfl = rows(results)
+    assert [own["loss"], own["seeds"], own["AP (min - max)"]] == ["focal (own)", "2", "0.410 (0.400 - 0.420)"]
+    assert [vfl["loss"], vfl["AP50"], vfl["against own (seeds better)"]] == ["vfl", "0.800", "+0.050 (1/1)"]
+    assert summary(results).splitlines() == [
+        "| loss | fcos (own: focal) |",
+        "| --- | --- |",
+        "| own | 0.410 (0.400 - 0.420) |",
+        "| vfl | 0.450 (0.450 - 0.450), 1/1 |",
+    ]
+    save(json.loads(json.dumps(results)), tmp_path / "losses")
+    assert json.loads((tmp_path / "losses.json").read_text()) == results
+    assert (tmp_path / "losses.csv").read_text().startswith("detector,loss,seeds,AP (min - max),")
     assert (tmp_path / "losses.png").stat().st_size > 5000
 
 
+def test_a_loss_that_is_the_own_one_of_some_heads_has_one_row():
+    def run(detector, loss, ap):
+        return {"detector": detector, "loss": loss, "seed": 0, "AP": ap}
+
+    runs = [run("gfl", "own", 0.5), run("retinanet", "qfl", 0.4), run("retinanet", "own", 0.3), run("gfl", "mal", 0.4)]
+    assert summary({"runs": runs}).splitlines()[2:] == [
+        "| own | 0.300 (0.300 - 0.300) | 0.500 (0.500 - 0.500) |",
+        "| qfl | 0.400 (0.400 - 0.400), 1/1 | own |",
+        "| mal |  | 0.400 (0.400 - 0.400), 0/1 |",
+    ]
+
+
 def test_nothing_is_finished(some_runs, setting):
-    assert table(collect(some_runs, setting)) == "no run is finished"
+    assert summary(collect(some_runs, setting)) == "no run is finished"
 
 
 def test_a_folder_that_is_no_data_set_is_one_line(tmp_path, monkeypatch):
@@ -230,7 +249,6 @@ DOCS = CONFIGS.parent / "docs"
 PAGES = {
     "digits": ["which_loss.md", "which_loss.zh.md"],
     "digits_8_epochs": ["which_loss.md", "which_loss.zh.md"],
-    "bccd": ["vfnet.md"],
     "bccd_class_weights": ["which_loss.md", "which_loss.zh.md"],
     "bccd_losses": ["which_loss.md", "which_loss.zh.md"],
     "alpha_gamma": ["which_loss.md", "which_loss.zh.md"],
@@ -240,11 +258,15 @@ PAGES = {
 
 
 @pytest.mark.parametrize("stored", sorted((DOCS / "study").glob("*.json")), ids=lambda path: path.stem)
-def test_the_tables_of_the_pages_are_those_of_the_stored_results(stored):
-    _, _, *rows = table(json.loads(stored.read_text())).splitlines()
+def test_the_tables_of_the_pages_are_those_of_the_stored_results(stored, tmp_path):
+    results = json.loads(stored.read_text())
     for page in PAGES[stored.stem]:
         text = (DOCS / page).read_text(encoding="utf-8")
-        assert rows and not [row for row in rows if row not in text], page
+        tables = [made.splitlines()[2:] for made in (summary(results), markdown(rows(results)))]
+        assert any(lines and all(line in text for line in lines) for lines in tables), page
+        assert f"(study/{stored.stem}.csv)" in text and f"(study/{stored.stem}.json)" in text
+    save_csv(results, tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv").read_text() == stored.with_suffix(".csv").read_text()
 
 
 @pytest.mark.slow
@@ -253,7 +275,7 @@ def test_from_the_command_line_to_the_table(digits, tmp_path, monkeypatch, capfd
     monkeypatch.setattr(sys, "argv", ["losses.py", *arguments.split()])
     losses.main()
     said = capfd.readouterr().out
-    assert "1 runs, 0 of them finished before" in said and "| ppyoloe | vfl (own) | 1 | 0.0" in said
+    assert "1 runs, 0 of them finished before" in said and "| own | 0.0" in said
     results = json.loads((tmp_path / "losses.json").read_text())
     assert results["missing"] == [] and results["runs"][0]["step"] > 0
     monkeypatch.setattr(runs.subprocess, "run", None)  # trained once
