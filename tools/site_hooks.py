@@ -26,6 +26,7 @@ def on_page_markdown(markdown, page, config, **kwargs):
     if path in ("index.md", "index.zh.md"):
         markdown = home("README_cn.md" if chinese else "README.md")
     if chinese:
+        markdown = markdown.replace(".zh.md", ".md")  # the site finds the translation
         english = home("README.md") if path == "index.zh.md" else Path(config["docs_dir"], path.replace(".zh.", "."))
         markdown = with_ids_of(markdown, english if isinstance(english, str) else english.read_text(encoding="utf-8"))
     markdown = re.sub(
@@ -44,7 +45,6 @@ def home(readme):
     """A README as a page of docs/; the site has its own choice of language."""
     text = (ROOT / readme).read_text(encoding="utf-8")
     text = re.sub(r"^.*\[(?:中文|English)\]\(README.*\n\n", "", text, flags=re.MULTILINE)
-    text = text.replace(".zh.md", ".md")  # the site finds the translation
 
     def from_docs(match):
         text, target, anchor = match[1], match[2], match[3] or ""
