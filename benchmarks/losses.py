@@ -62,7 +62,7 @@ def study(args):
     # seed by seed, so that a study that is cut off has all rows
     runs = [Run(cell, seed, setting, output) for seed in args.seeds for cell in chosen]
     if args.commands:
-        print("\n".join(shlex.join(run.command()) for run in runs))
+        print("\n".join(shlex.join(["paddle-vfl", *run.command()]) for run in runs))
         return
     missing = set(detectors) - set(there)
     if missing and not args.report:

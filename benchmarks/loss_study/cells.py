@@ -15,7 +15,8 @@ FOCAL = {"target_power": 0, "positive_weight": "modulated", "alpha": 3, "gamma":
 class Detector(NamedTuple):
     """``source`` is the file of PaddleDetection without which there is no such detector, ``key`` where the config says
     the loss, ``own`` the loss that the head has without it, ``own_value`` what the key then is, ``focal`` the options
-    of a focal loss of PaddleDetection's that the head has besides."""
+    of a focal loss of PaddleDetection's that the head has besides, ``always`` options that every run has, so that the
+    study stays the same where the config has changed."""
 
     config: str
     source: str
@@ -23,6 +24,7 @@ class Detector(NamedTuple):
     own: str
     own_value: str = "null"
     focal: Optional[tuple] = None
+    always: tuple = ()
 
     def options(self, loss):
         """The options that give it a loss: "own", "focal", one of FAMILY, a mapping of VarifocalLoss' options, or the
@@ -58,7 +60,14 @@ DETECTORS = {
         "VarifocalLoss",
         focal=("PPYOLOEHead.loss=null", "PPYOLOEHead.use_varifocal_loss=false"),
     ),
-    "vfnet": Detector("vfnet_digits.yml", "architectures/gfl.py", "VFNetHead.loss", "vfl", "VarifocalLoss"),
+    "vfnet": Detector(
+        "vfnet_digits.yml",
+        "architectures/gfl.py",
+        "VFNetHead.loss",
+        "vfl",
+        "VarifocalLoss",
+        always=("VFNetHead.bbox_norm_type=reg_denom",),
+    ),
     "yolov8": Detector("yolov8_digits.yml", "heads/yolov8_head.py", "YOLOv8Head.loss", "BCE"),
     "rtdetr": Detector(
         "rtdetr_digits.yml", "transformers/rtdetr_transformer.py", "DINOHead.loss.loss", "vfl", "VarifocalLoss"
@@ -115,5 +124,5 @@ def cells(detectors, losses):
         detector = DETECTORS[name]
         for label, loss in losses.items():
             label = "own" if loss == "own" or label == detector.own else label
-            found.setdefault((name, label), Cell(name, label, tuple(detector.options(loss))))
+            found.setdefault((name, label), Cell(name, label, (*detector.always, *detector.options(loss))))
     return list(found.values())

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from paddle_vfl.errors import UserError
+from paddle_vfl.processes import python_module
 from paddle_vfl.training.history import read_history
 
 from .cells import CONFIGS, DETECTORS, Cell
@@ -72,12 +73,10 @@ class Run(NamedTuple):
         return self.folder / Path(DETECTORS[self.cell.detector].config).stem
 
     def command(self):
+        """What follows `paddle-vfl` on a command line."""
         config = CONFIGS / DETECTORS[self.cell.detector].config
         options = [*self.setting.options(), *self.cell.options, f"save_dir={self.folder}"]
-        return [
-            *(sys.executable, "-m", "paddle_vfl", "train", "-c", str(config)),
-            *("--eval", "--seed", str(self.seed), "-o", *options),
-        ]
+        return ["train", "-c", str(config), "--eval", "--seed", str(self.seed), "-o", *options]
 
     def evaluation(self):
         """What COCO's evaluation after the last epoch gave, 12 values; None if the run has not come so far."""
@@ -122,7 +121,10 @@ def _train(run):
     except OSError as error:
         raise UserError(f"{run.folder}: {error.strerror}") from error
     with log:
-        print(shlex.join(run.command()), file=log, flush=True)
+        print(shlex.join(["paddle-vfl", *run.command()]), file=log, flush=True)
         return subprocess.run(
-            run.command(), stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}
+            python_module("paddle_vfl", *run.command()),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         ).returncode

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .._version import __version__
+from ..processes import python_module
 from . import gpu
 from .cases import cases_of
 from .devices import DEVICES
@@ -142,7 +143,7 @@ class Worker:
             environment = {"OMP_NUM_THREADS": count, "PADDLE_VFL_NUM_THREADS": count, **environment}
         self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "paddle_vfl.bench.worker", device, json.dumps(setting), peer],
+            python_module("paddle_vfl.bench.worker", device, json.dumps(setting), peer),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

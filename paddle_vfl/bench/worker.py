@@ -1,4 +1,4 @@
-"""A process that runs one peer: ``python -m paddle_vfl.bench.worker DEVICE OPTIONS PEER``, OPTIONS in JSON.
+"""A process that runs one peer: its arguments are DEVICE OPTIONS PEER, OPTIONS in JSON.
 
 Reads one JSON object a line: {"case": {...}} prepares a case and gives the names of its passes, {"pass": name,
 "repeat": n} times n of them, {"memory": true} measures the peak of a step. Answers each with one JSON line on the

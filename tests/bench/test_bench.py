@@ -1,7 +1,6 @@
 """The benchmark on cases of a few elements: what it measures, not how fast. On GPUs: tests/gpu/test_gpu_bench.py."""
 
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def test_every_peer_of_every_case_is_measured(report):
 
 def test_a_peer_that_is_not_installed_is_left_out(tmp_path, monkeypatch, capsys):
     (tmp_path / "torch.py").write_text("raise ImportError('there is no torch')")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.syspath_prepend(tmp_path)
     case = Case("tiny", **SMALL, peers=("fused", "torch"))
     report = run_benchmark("cpu", [case], threads=[1], rounds=1, seconds=0.001, progress=False)
     assert [r["peer"] for r in report["results"]] == ["fused"]

@@ -98,6 +98,7 @@ def test_the_parts_of_vfnet_are_added_one_by_one(part, expected, digits, setting
     cfg = configs.load(CONFIGS / DETECTORS["vfnet"].config, [*setting.options(), *cell.options])
     head = workspace.create(cfg.architecture).head
     assert (head.star, head.refine, head.loss_class.target_power) == expected
+    assert cell.options[0] == "VFNetHead.bbox_norm_type=reg_denom"  # as in the published study, the config has another
 
 
 def test_class_weights_are_those_of_the_command(digits):
