@@ -100,7 +100,7 @@ def test_the_script_is_there(command):
 )
 def test_every_command_line_is_understood(command):
     words = shlex.split(re.split("paddle-vfl |paddle_vfl ", command, maxsplit=1)[1])
-    if words in (["run"], ["train"], ["train", "-r"], ["class-weights"], ["convert-vfnet"]):
+    if words in (["run"], ["train"], ["train", "-r"], ["infer"], ["class-weights"], ["convert-vfnet"]):
         return  # spoken of, not to be typed
     assert cli._parser().parse_args(words).command == words[0]
     for path in re.findall(r"\bconfigs/\w+\.yml\b", command):
