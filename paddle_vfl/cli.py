@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import select
 import sys
 
 from ._version import __version__
@@ -52,7 +53,9 @@ def main(argv=None):
         status = args.run(args) or 0
         sys.stdout.flush()
         return status
-    except BrokenPipeError:  # `| head` has read enough
+    except BrokenPipeError:
+        if not _reader_has_gone():  # another pipe's affair
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
         return 141
     except UserError as error:
@@ -75,6 +78,13 @@ def _missing(error):
         return None
     module = error.name.partition(".")[0]
     return f"{module} is not installed: pip install {PACKAGES.get(module, module)}"
+
+
+def _reader_has_gone():
+    """Whether nobody reads the standard output any more: `| head` has read enough."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _parser():
@@ -147,8 +157,12 @@ def _parser():
         "run", help="run a training script, unmodified, with the fused loss, in the processes that it starts too"
     )
     add.add_argument("-m", dest="module", action="store_true", help="SCRIPT names a module, as after python -m")
-    add.add_argument("script", metavar="SCRIPT", help="a Python file, PaddleDetection's tools/train.py for one")
-    add.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="the script's own arguments")
+    add.add_argument(
+        "script",
+        nargs=argparse.PARSER,  # all that follows, a `--` too
+        metavar="SCRIPT",
+        help="a Python file, PaddleDetection's tools/train.py for one, and its own arguments",
+    )
     add.set_defaults(run=_run)
 
     add = commands.add_parser("class-weights", help="print weights for the classes of a COCO-format data set")
@@ -190,7 +204,11 @@ def _add_config(parser):
 def _info(args):
     from . import build_info, enable, get_num_threads, status
 
-    for key, value in {**build_info(), "num_threads": get_num_threads()}.items():
+    try:
+        facts = {**build_info(), "num_threads": get_num_threads()}
+    except ValueError as error:  # the variable names no instruction set
+        raise UserError(f"PADDLE_VFL_ISA: {error}") from error
+    for key, value in facts.items():
         print(f"{key:<16}{', '.join(value) if isinstance(value, list) else 'none' if value is None else value}")
     try:
         enable()
@@ -263,22 +281,23 @@ def _run(args):
 
     from .ppdet_plugin import enable_in_child_processes, enable_on_import
 
-    if not args.module and not os.path.isfile(args.script):
-        raise UserError(f"script {args.script} does not exist")
+    script, *_ = args.script
+    if not args.module and not os.path.isfile(script):
+        raise UserError(f"script {script} does not exist")
     enable_on_import()
     # as `python SCRIPT` and `python -m MODULE` have them
-    sys.argv = [args.script, *args.args]
-    sys.path[0] = os.getcwd() if args.module else os.path.dirname(os.path.abspath(args.script))
+    sys.argv = args.script
+    sys.path[0] = os.getcwd() if args.module else os.path.dirname(os.path.realpath(script))
     with enable_in_child_processes() as switched:
         try:
             if args.module:
-                runpy.run_module(args.script, run_name="__main__", alter_sys=True)
+                runpy.run_module(script, run_name="__main__", alter_sys=True)
             else:
-                runpy.run_path(args.script, run_name="__main__")
+                runpy.run_path(script, run_name="__main__")
         finally:
             if not switched():
                 print(
-                    f"paddle-vfl run: neither {args.script} nor a process that it started imported PaddleDetection's "
+                    f"paddle-vfl run: neither {script} nor a process that it started imported PaddleDetection's "
                     "models: nothing was switched",
                     file=sys.stderr,
                 )

@@ -104,6 +104,13 @@ def test_info(capsys):
         assert word in out
 
 
+def test_an_instruction_set_that_there_is_not():
+    command, env = [sys.executable, "-m", "paddle_vfl", "info"], {**os.environ, "PADDLE_VFL_ISA": "foo"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "paddle-vfl info: PADDLE_VFL_ISA: there is no instruction set 'foo'; expected one of" in done.stderr
+
+
 def test_who_reads_the_output_may_go(tmp_path):
     """``paddle-vfl info | head -1``: status 141, as of a program that SIGPIPE ends, and no traceback."""
     command = [sys.executable, "-m", "paddle_vfl", "info"]
@@ -209,6 +216,22 @@ def test_run_hands_the_script_its_arguments_and_its_exit_status(tmp_path):
     command = [sys.executable, "-m", "paddle_vfl", "run", str(script), "-c", "x.yml", "--eval"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "__main__ ['-c', 'x.yml', '--eval'] True")
+
+
+def test_run_is_like_python(tmp_path):
+    """A symbolic link finds the neighbours of the file, `--` is an argument, a broken pipe of the script's is its own."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "neighbour.py").touch()
+    script = tmp_path / "real" / "script.py"
+    script.write_text(
+        "import os, sys, neighbour\nprint(sys.argv[1:], flush=True)\n"
+        "end, pipe = os.pipe()\nos.close(end)\nos.write(pipe, b'x')"
+    )
+    (tmp_path / "link.py").symlink_to(script)
+    command = [sys.executable, "-m", "paddle_vfl", "run", str(tmp_path / "link.py"), "--", "-m", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "['--', '-m', 'x']\n")
+    assert "BrokenPipeError: [Errno 32] Broken pipe" in done.stderr
 
 
 def test_run_takes_the_ppdet_of_the_script(tmp_path):

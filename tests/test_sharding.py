@@ -82,3 +82,13 @@ def test_equals_one_process(sharded, kind, sharding, reduction, class_weight):
 )
 def test_nothing_is_gathered_without_need(sharded, kind, sharding, reduction, loss, grad):
     assert sharded[f"{kind} {sharding} {reduction} placements"].tolist() == [loss, grad]
+
+
+def test_weights_of_a_distributed_call_are_not_those_of_the_next():
+    """Paddle makes all inputs of an operator distributed where one is."""
+    x, q, *_ = (paddle.to_tensor(array) for array in inputs())
+    mesh = paddle.distributed.ProcessMesh([0], dim_names=["x"])
+    weights = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    sharded = [paddle.distributed.shard_tensor(tensor, mesh, [paddle.distributed.Replicate()]) for tensor in (x, q)]
+    assert varifocal_loss(*sharded, class_weight=weights, reduction="sum").is_dist()
+    assert not varifocal_loss(x, q, class_weight=weights, reduction="sum").is_dist() and not x.is_dist()

@@ -2,7 +2,7 @@
 
 from paddle import nn
 
-from .varifocal import check_class_weight, check_factor, positive_weight_of, varifocal_loss
+from .varifocal import check_class_weight, check_factor, check_flag, positive_weight_of, varifocal_loss
 
 __all__ = ["FamilyLoss", "MatchabilityAwareLoss", "QualityFocalLoss", "VarifocalLoss"]
 
@@ -22,6 +22,10 @@ class FamilyLoss(nn.Layer):
         options = {**defaults, **options}
         for name in ("alpha", "gamma", "target_power"):
             check_factor(name, options[name])
+        check_factor("loss_weight", loss_weight)
+        for name in ("iou_weighted", "detach_weight"):
+            check_flag(name, options[name])
+        check_flag("use_sigmoid", use_sigmoid)
         options["positive_weight"] = positive_weight_of(options["iou_weighted"], options["positive_weight"])
         if options.get("class_weight") is not None:
             options["class_weight"] = check_class_weight(options["class_weight"])
@@ -72,7 +76,7 @@ class VarifocalLoss(FamilyLoss):
         gamma (float): focusing power of the negatives, at least 0.
         iou_weighted (bool): weight positives by their target score.
         reduction (str): "none", "mean" or "sum".
-        loss_weight (float): factor of the result.
+        loss_weight (float): factor of the result, at least 0.
         target_power, positive_weight, detach_weight: as in :func:`paddle_vfl.varifocal_loss`.
         class_weight (Sequence[float], optional): factors of the loss of each class, shape (C,), finite, at least 0.
 
@@ -119,7 +123,7 @@ class QualityFocalLoss(FamilyLoss):
         use_sigmoid (bool): predictions are logits; otherwise probabilities.
         beta (float): focusing power, at least 0.
         reduction (str): "none", "mean" or "sum".
-        loss_weight (float): factor of the result.
+        loss_weight (float): factor of the result, at least 0.
         class_weight (Sequence[float], optional): factors of the loss of each class, shape (C,), finite, at least 0.
 
     Raises:
@@ -151,7 +155,7 @@ class MatchabilityAwareLoss(FamilyLoss):
         gamma (float): power of the scores and of the weight of the negatives, at least 0.
         alpha (float): weight of the negatives, at least 0.
         reduction (str): "none", "mean" or "sum".
-        loss_weight (float): factor of the result.
+        loss_weight (float): factor of the result, at least 0.
         class_weight (Sequence[float], optional): factors of the loss of each class, shape (C,), finite, at least 0.
 
     Raises:

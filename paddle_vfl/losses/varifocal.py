@@ -7,11 +7,12 @@ Source: "VarifocalNet: An IoU-aware Dense Object Detector" (arXiv 2008.13367), a
 import math
 import numbers
 
+import numpy as np
 import paddle
 
 from .. import _ops, reference
 
-__all__ = ["check_class_weight", "check_factor", "positive_weight_of", "varifocal_loss"]
+__all__ = ["check_class_weight", "check_factor", "check_flag", "positive_weight_of", "varifocal_loss"]
 
 _FLOATS = ("float32", "float64", "float16", "bfloat16")
 _INTEGERS = ("int32", "int64")
@@ -84,6 +85,9 @@ def varifocal_loss(
     check_factor("alpha", alpha)
     check_factor("gamma", gamma)
     check_factor("target_power", target_power)
+    check_flag("iou_weighted", iou_weighted)
+    check_flag("use_sigmoid", use_sigmoid)
+    check_flag("detach_weight", detach_weight)
     positive_weight = positive_weight_of(iou_weighted, positive_weight)
     if class_weight is not None:
         class_weight = _class_weight_tensor(class_weight, pred)
@@ -186,10 +190,26 @@ def _check_device(name, tensor, pred):
 
 
 def check_factor(name, value):
+    """Check a number that must be finite and at least 0.
+
+    Raises:
+        TypeError: it is no number; a bool and a text are none.
+        ValueError: it is negative, infinite or NaN.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}, a {type(value).__name__}, expected a number")
     if not (value >= 0 and math.isfinite(value)):
         raise ValueError(f"{name} is {value}, expected a finite number, at least 0")
+
+
+def check_flag(name, value):
+    """Check an option that is on or off: a text such as "false" would count as on.
+
+    Raises:
+        TypeError: it is neither True nor False, nor 1 or 0.
+    """
+    if not isinstance(value, (numbers.Integral, np.bool_)) or value not in (0, 1):
+        raise TypeError(f"{name} is {value!r}, a {type(value).__name__}, expected True or False")
 
 
 def positive_weight_of(iou_weighted, positive_weight):
@@ -242,7 +262,8 @@ def _class_weight_tensor(given, pred):
         raise ValueError(f"class_weight has {count} numbers, and pred has {classes} classes: expected one for each")
     if tensor is not None:
         return tensor if _dtype(tensor) == dtype else tensor.cast(dtype)
-    if not paddle.in_dynamic_mode():
+    # Paddle makes the inputs of an operator distributed, in place, where one of them is: none that others use
+    if not paddle.in_dynamic_mode() or getattr(pred, "is_dist", bool)():
         return paddle.to_tensor(given, dtype=dtype)
     key = given, dtype, str(pred.place)
     if key not in _constants:

@@ -43,14 +43,31 @@ def parse_options(options):
             value = yaml.load(value, Loader=yaml.Loader)
         except yaml.YAMLError as error:
             raise ConfigError(f"option {option!r}: {one_line(error)}") from error
-        level[keys[-1]] = number_in(value)
+        value, before = number_in(value), level.get(keys[-1])
+        if isinstance(before, dict):
+            if not isinstance(value, dict) or "name" in value:
+                raise ConfigError(f"option {option!r}: keys of {keys[-1]} were given before")
+            value = _merged(before, value)
+        level[keys[-1]] = value
     return parsed
 
 
+def _merged(before, after):
+    """Both mappings, what is nested in them too; the later value where both have one."""
+    nested = {
+        key: _merged(before[key], value)
+        for key, value in after.items()
+        if isinstance(value, dict) and isinstance(before.get(key), dict)
+    }
+    return {**before, **after, **nested}
+
+
 def number_in(value):
-    """The number that a text such as "1e-3" is, also in lists; anything else as it is."""
-    if isinstance(value, list):
-        return [number_in(item) for item in value]
+    """The number that a text such as "1e-3" is; anything else as it is. In lists and mappings it takes the place of the
+    text."""
+    if isinstance(value, (list, dict)):
+        for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            value[key] = number_in(item)
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 

@@ -109,6 +109,12 @@ def test_avg_factor_with_sum_is_refused():
         (ValueError, "gamma is -1, expected a finite number, at least 0", {"gamma": -1}),
         (TypeError, "alpha is '0.5', a str, expected a number", {"alpha": "0.5"}),
         (ValueError, "reduction is 'avg', expected 'none', 'mean' or 'sum'", {"reduction": "avg"}),
+        # a text of PyYAML's, by which Paddle would index the loss
+        (TypeError, "loss_weight is '1e-1', a str, expected a number", {"loss_weight": "1e-1"}),
+        (ValueError, "loss_weight is -1, expected a finite number, at least 0", {"loss_weight": -1}),
+        (TypeError, "use_sigmoid is 'false', a str, expected True or False", {"use_sigmoid": "false"}),
+        (TypeError, "iou_weighted is None, a NoneType, expected True or False", {"iou_weighted": None}),
+        (TypeError, "detach_weight is 2, a int, expected True or False", {"detach_weight": 2}),
     ],
 )
 def test_bad_options_are_named(error, message, options):

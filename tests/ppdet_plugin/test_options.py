@@ -23,7 +23,15 @@ def test_options_nest():
         parse_options(["a=1", "a.b=2"])
 
 
-@pytest.mark.parametrize("text, number", [("1e-3", 1e-3), ("2E5", 2e5), ("-1.e-2", -0.01), ("[1e-1, 1]", [0.1, 1])])
+def test_a_mapping_after_one_of_its_keys():
+    assert parse_options(["a.b=1", "a={c: 2}"]) == {"a": {"b": 1, "c": 2}}
+    assert parse_options(["a.b.c=1", "a.d=2", "a={b: {e: 3}, d: 4}"]) == {"a": {"b": {"c": 1, "e": 3}, "d": 4}}
+    for option in ("a=2", "a={name: VarifocalLoss}", "a=null"):
+        with pytest.raises(ConfigError, match="keys of a were given before"):
+            parse_options(["a.b=1", option])
+
+
+@pytest.mark.parametrize("text, number", [("1e-3", 1e-3), ("2E5", 2e5), ("-1.e-2", -0.01), ("[1e-1, 1]", [0.1, 1]), ("{b: [{c: 1e-1}]}", {"b": [{"c": 0.1}]})])
 def test_numbers_that_yaml_takes_for_text(text, number):
     assert parse_options([f"a={text}"]) == {"a": number}
 
