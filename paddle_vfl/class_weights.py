@@ -3,7 +3,7 @@
 import numpy as np
 
 from .datasets.coco import read_coco
-from .errors import UserError
+from .errors import UserError, printable
 
 __all__ = ["class_weight_block", "count_boxes", "inverse_frequency"]
 
@@ -25,14 +25,15 @@ def count_boxes(path):
 def inverse_frequency(counts, power=0.5):
     """The weight of each class: its number of boxes to the power ``-power``, with the mean 1 over the boxes. A class
     without boxes weighs 1."""
-    weights = [count**-power if count else 0.0 for count in counts]
+    least = min(filter(None, counts))  # so that no weight overflows
+    weights = [(count / least) ** -power if count else 0.0 for count in counts]
     mean = sum(weight * count for weight, count in zip(weights, counts)) / sum(counts)
     return [weight / mean if count else 1.0 for weight, count in zip(weights, counts)]
 
 
 def class_weight_block(path, power=0.5):
     """The YAML line ``class_weight: [...]`` for a file, behind a table of the classes as comments."""
-    classes = count_boxes(path)
+    classes = [(printable(name), count) for name, count in count_boxes(path)]
     weights = inverse_frequency([count for _, count in classes], power)
     width = max(len("class"), *(len(name) for name, _ in classes))
     lines = [f"# {'class':<{width}}  {'boxes':>8}  {'weight':>8}"]

@@ -319,6 +319,13 @@ def _bench(args):
     threads = args.threads or [1, 2]
     if min(threads) < 1 or args.rounds < 1:
         raise UserError("--threads and --rounds: expected at least 1")
+    try:  # before what may take an hour
+        if args.json:
+            open(args.json, "a").close()
+        if args.plots:
+            os.makedirs(args.plots, exist_ok=True)
+    except OSError as error:
+        raise UserError(error) from error
     report = run_benchmark(args.device, cases, threads, args.rounds)
     print(
         "\n".join(f"{key:<16}{value}" for key, value in report["machine"].items()), table(report["results"]), sep="\n\n"

@@ -53,6 +53,16 @@ def test_the_command_prints_a_block_to_paste(annotations, capsys):
     np.testing.assert_allclose(weights, inverse_frequency([100, 4, 0]), rtol=1e-3)
 
 
+def test_no_power_is_too_large_and_no_name_breaks_the_line(annotations, capsys):
+    content = json.loads(annotations.read_text())
+    content["categories"][1]["name"] = "bus\nstop: [1"
+    annotations.write_text(json.dumps(content))
+    assert cli.main(["class-weights", str(annotations), "--power", "400"]) == 0
+    out = capsys.readouterr().out
+    assert "# bus\\nstop: [1" in out
+    np.testing.assert_allclose(yaml.safe_load(out)["class_weight"], [0, 26, 1])
+
+
 @pytest.mark.parametrize(
     "args, message",
     [

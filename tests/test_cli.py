@@ -162,6 +162,9 @@ def test_digits_refuses_a_foreign_folder(capsys, tmp_path):
         ),
         (["train", "-c", CONFIG, "-r", "no/checkpoint"], "checkpoint no/checkpoint.pdparams does not exist"),
         (["train", "-c", CONFIG, "-o", "use_gpu=true"], "this Paddle has no CUDA"),
+        (["train", "-c", CONFIG, "--seed", "-1"], "--seed is -1, expected 0 to 4294967280"),
+        (["train", "-c", CONFIG, "--seed", "4294967281"], "--seed is 4294967281, expected 0 to 4294967280"),
+        (["bench", "--match", "8 x 80", "--json", "no/where.json"], "No such file or directory: 'no/where.json'"),
         (
             ["eval", "-c", CONFIG, "-o", "EvalDataset.dataset_dir=nowhere"],
             "EvalDataset: dataset_dir nowhere does not exist",
@@ -219,7 +222,7 @@ def test_run_hands_the_script_its_arguments_and_its_exit_status(tmp_path):
 
 
 def test_run_is_like_python(tmp_path):
-    """A symbolic link finds the neighbours of the file, `--` is an argument, a broken pipe of the script's is its own."""
+    """A symbolic link finds the file's neighbours, `--` is an argument, a broken pipe of the script's is its own."""
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "neighbour.py").touch()
     script = tmp_path / "real" / "script.py"

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from .step import Step, torch_loss
+from .step import LeftOut, Step, torch_loss
 
 __all__ = ["Cpu"]
 
@@ -17,7 +17,7 @@ class Cpu:
     """The peers on a number of threads, their clock and their memory."""
 
     turn = 0.25  # about how many seconds a peer is timed before the next one is
-    left_out = (ImportError,)  # for these reasons a peer does not take part
+    left_out = (ImportError, LeftOut)  # for these reasons a peer does not take part
 
     def __init__(self, threads):
         self.threads = threads
@@ -74,6 +74,8 @@ def fused(case, threads):
 
     paddle_vfl.set_num_threads(threads)
     if case.isa is not None:
+        if case.isa not in extension.isa_supported():
+            raise LeftOut(f"this processor or this build has no {case.isa}")
         extension.set_isa(case.isa)
     pred, target, label = _paddle_inputs(case)
     options = {"gamma": case.gamma, "use_sigmoid": case.use_sigmoid, "reduction": "sum"}
@@ -117,6 +119,11 @@ def composed_in_torch(case, threads, compiled):
         _scaled(case, loss(pred, target)).backward()
         return pred.grad
 
+    if compiled:
+        try:
+            run()
+        except RuntimeError as error:  # there is no compiler
+            raise LeftOut(error) from error
     return Step({None: [run]}, run, drop)
 
 

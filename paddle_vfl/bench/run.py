@@ -95,8 +95,13 @@ def _measure(device, setting, case, rounds, seconds, bar):
         passes = [(peer, name) for peer, answer in answers.items() for name in answer.get("passes", ())]
         repeats = {}
         for peer, name in passes:
-            (once,) = workers[peer].ask({"pass": name, "repeat": 1})["seconds"]
-            repeats[peer, name] = max(1, int(seconds / once))
+            answer = workers[peer].ask({"pass": name, "repeat": 1})
+            if "missing" in answer:
+                missing[peer] = answer["missing"]
+            else:
+                (once,) = answer["seconds"]
+                repeats[peer, name] = max(1, int(seconds / once))
+        passes = [(peer, name) for peer, name in passes if peer not in missing]
         times = {key: [] for key in passes}
         for _ in range(rounds):
             for peer, name in passes:
@@ -152,8 +157,9 @@ class Worker:
         )
 
     def send(self, request):
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has died, which the answer says
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
 
     def receive(self):
         answer = self._process.stdout.readline()

@@ -2,7 +2,11 @@
 
 from typing import Callable, NamedTuple
 
-__all__ = ["Step", "torch_loss"]
+__all__ = ["LeftOut", "Step", "torch_loss"]
+
+
+class LeftOut(Exception):
+    """A peer cannot take part in a case, for the reason that the message says."""
 
 
 class Step(NamedTuple):

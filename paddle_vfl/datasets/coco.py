@@ -155,7 +155,7 @@ class _Records:
     def whole(self, part, field):
         """A field of all records, int64."""
         values = [getattr(record, field) for record in getattr(self, part)]
-        numbers = np.array(values)
+        numbers = np.array(values) if values else np.empty(0, np.int64)
         if numbers.dtype == np.int64:
             return numbers
         is_whole = lambda value: abs(value) < 2**63 and value == int(value)  # of NaN the first is false

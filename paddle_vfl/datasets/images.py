@@ -90,8 +90,8 @@ class _Known:
         import cv2
 
         self.source = {"folder": folder, "decoder": f"opencv {cv2.__version__}", "fields": Decoded._fields}
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self.path = cache / "paddle_vfl" / "images" / f"{hashlib.sha256(folder.encode()).hexdigest()[:32]}.json"
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+        self.path = cache / "paddle_vfl" / "images" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
         self.images, self.changed = {}, False
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             content = json.loads(self.path.read_text())

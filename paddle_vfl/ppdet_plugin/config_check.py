@@ -19,10 +19,11 @@ def check_module(name, config, top_level):
     Args:
         name (str): the module's name in the config.
         config (SchemaDict): its options.
-        top_level (Iterable[str]): the keys of the whole config that are no modules.
+        top_level (Iterable): the keys of the whole config that are no modules.
 
     Raises:
-        ConfigError: an unknown option, an unknown name of a module, or options that VarifocalLoss refuses.
+        ConfigError: an unknown option, an unknown name of a module, a loss for which the module has no use, or
+            options that the loss refuses.
     """
     refuse(name, config)
     if config.strict:
@@ -40,6 +41,7 @@ def check_module(name, config, top_level):
         elif not (isinstance(value, dict) and "name" not in value):
             loss_key.read(f"{name}.{key}", value)
     if "loss" in config.schema:
+        top_level = [key for key in top_level if isinstance(key, str)]  # `on` and `1` are none in YAML
         for other in (
             other for loss in loss_key.FAMILY for other in difflib.get_close_matches(loss, top_level, cutoff=0.85)
         ):

@@ -52,7 +52,7 @@ def check_keys(found, options, files):
 def near_words(word, known):
     """Those of the known words of which it is a misspelling."""
     plain = {str(other).lower().replace("_", ""): other for other in known if isinstance(other, str)}
-    word = word.lower().replace("_", "")
+    word = str(word).lower().replace("_", "")
     close = difflib.get_close_matches(word, plain, cutoff=0.8)
     return [plain[other] for other in close if abs(len(other) - len(word)) < 3]
 

@@ -121,9 +121,11 @@ def _check_type(setting, option):
         raise UserError(f"{setting} is {value!r}, expected a list")
     elif isinstance(wanted, dict) and isinstance(value, (int, float, list)) and value is not False:
         raise UserError(f"{setting} is {value!r}, expected a mapping")
-    if setting.key == "schedulers" or setting.key.endswith("_transforms"):
+    if str(setting) == "LearningRate.schedulers" and not value:
+        raise UserError(f"{setting} is {value!r}, expected a list of {{name: options}}")
+    if str(setting) == "LearningRate.schedulers" or str(setting).endswith("_transforms"):
         for item in value or ():
-            if isinstance(item, (str, int, float, list)):
+            if item is None or isinstance(item, (str, int, float, list)):
                 raise UserError(f"{setting}: {item!r} is no mapping, expected {{name: options}}")
 
 

@@ -33,9 +33,10 @@ def load(config, options=()):
     switch_on()
 
     import paddle
-    from ppdet.core.workspace import load_config, merge_config
+    from ppdet.core.workspace import SchemaDict, get_registered_modules, load_config, merge_config
     from ppdet.utils.check import check_config as fill_in
 
+    modules = get_registered_modules()
     try:
         cfg = load_config(str(path))
     except UserError as error:
@@ -51,6 +52,9 @@ def load(config, options=()):
     for key in ("architecture", "num_classes"):
         if key not in cfg:
             raise UserError(f"config {config}: no {key}")
+    for name in modules:
+        if not isinstance(cfg[name], SchemaDict) and not hasattr(cfg[name], "__dict__"):  # which a tag made
+            raise UserError(f"{name} is {cfg[name]!r}, expected a mapping of its options")
     found = list(settings(cfg))
     check_keys(found, options, files)
     check_values(cfg, found, options)

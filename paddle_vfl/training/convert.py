@@ -32,12 +32,9 @@ def convert_vfnet(source, target, config=None):
 
     from ..vfnet.convert import converted, model_of
 
+    model = None if config is None else create(configs.load(config, ["use_gpu=false"]).architecture)
     try:
-        if config is None:
-            model = model_of(theirs)
-        else:
-            model = create(configs.load(config, ["use_gpu=false"]).architecture)
-        ours = converted(theirs, model)
+        ours = converted(theirs, model_of(theirs) if model is None else model)
     except UserError as error:
         raise UserError(f"{source}: {error}") from error
     try:

@@ -1,5 +1,6 @@
 """What a config says of a data set."""
 
+import os
 from pathlib import Path
 
 from ..datasets.coco import read_categories, read_coco
@@ -17,14 +18,14 @@ class DataSection:
         key (str): one of the three. What stands there is a dict, or a data set, if the YAML has ``!COCODataSet``.
 
     Raises:
-        UserError: the config has none.
+        UserError: the config has none, or a path of it is none.
     """
 
     def __init__(self, cfg, key):
         self.key, self._content = key, cfg.get(key)
         if self._content is None:
             raise UserError(f"the config has no {key}")
-        self.folder = Path(self.get("dataset_dir") or ".")
+        self.folder = self._path("dataset_dir") or Path()
         self.type = self.get("name") if isinstance(self._content, dict) else type(self._content).__name__
         self.is_coco, self.is_voc = "COCO" in str(self.type), self.type == "VOCDataSet"
 
@@ -41,7 +42,14 @@ class DataSection:
 
     def path(self, name):
         """A file or folder that the data set is told of, or None."""
-        return self.folder / self.get(name) if self.get(name) else None
+        path = self._path(name)
+        return None if path is None else self.folder / path
+
+    def _path(self, name):
+        value = self.get(name)
+        if value and not isinstance(value, (str, os.PathLike)):
+            raise UserError(f"{self.key}.{name} is {value!r}, expected one path")
+        return Path(value) if value else None
 
     @property
     def image_dir(self):

@@ -42,12 +42,20 @@ def infer(config, options=(), image=None, folder=None, output_dir="output", draw
         every = collections.defaultdict(list)
         for path, results, names in _predictions(trainer, readable):
             picture = _draw_others(decode(path), results, names, draw_threshold)
-            draw(picture, _boxes(results, names), draw_threshold).save(output_dir / path.name, quality=95)
-            for kind, found in results.items():
+            draw(picture, _boxes(results, names), draw_threshold).save(output_dir / _written_as(path), quality=95)
+            for kind, found in results.items() if save_results else ():
                 every[kind] += found
-        for kind, found in every.items() if save_results else ():
+        for kind, found in every.items():
             (output_dir / f"{kind}.json").write_text(json.dumps(found))
-    return {path: output_dir / path.name if path in readable else None for path in images}
+    return {path: output_dir / _written_as(path) if path in readable else None for path in images}
+
+
+def _written_as(path):
+    """The name of the picture: a PNG where Pillow does not write what OpenCV reads, as with .exr and no suffix."""
+    from PIL import Image
+
+    written = Image.registered_extensions().get(path.suffix.lower()) in Image.SAVE
+    return path.name if written else f"{path.name}.png"
 
 
 def detect(config, options, folder):

@@ -10,15 +10,13 @@ __all__ = ["Setting", "settings"]
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One key of a mapping. ``reader`` is None where it is not known what reads the mapping."""
+    """One ``key`` of a mapping, ``holder``; ``path`` are the keys that lead to it and itself, as text. ``reader`` is
+    None where it is not known what reads the mapping."""
 
     path: tuple
+    key: Any  # no text where YAML reads none, as for `on` and 1
     holder: Any
     reader: Optional[Reader]
-
-    @property
-    def key(self):
-        return self.path[-1]
 
     @property
     def value(self):
@@ -33,7 +31,7 @@ class Setting:
         return self.reader is None or self.key in self.reader.keys
 
     def __str__(self):
-        return ".".join(map(str, self.path))
+        return ".".join(self.path)
 
 
 def settings(cfg):
@@ -45,8 +43,8 @@ def settings(cfg):
         if isinstance(cfg[key], SchemaDict):
             yield from _inside((key,), cfg[key])
         elif not hasattr(cfg[key], "__dict__"):  # made by a tag, which took its options
-            yield Setting((key,), cfg, top)
-            yield from _inside((key,), cfg[key])
+            yield Setting((str(key),), key, cfg, top)
+            yield from _inside((str(key),), cfg[key])
 
 
 def _inside(path, value):
@@ -54,7 +52,7 @@ def _inside(path, value):
         reader = reader_of_mapping(path, value)
         for key in list(value):
             if reader is None or key not in ("name", "type"):
-                yield Setting((*path, str(key)), value, reader)
+                yield Setting((*path, str(key)), key, value, reader)
             yield from _inside((*path, str(key)), value[key])
     elif isinstance(value, list):
         for item in value:

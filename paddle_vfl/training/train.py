@@ -4,12 +4,14 @@ import logging
 import os
 from pathlib import Path
 
+from ..errors import UserError
 from . import checkpoints, configs, data_checks
 from .faults import explained
 
 __all__ = ["train"]
 
 logger = logging.getLogger("paddle_vfl")
+SEEDS = 2**32  # NumPy's; every epoch has the next one
 
 
 def train(
@@ -32,10 +34,13 @@ def train(
         ppdet.engine.Trainer: the trainer, after training.
 
     Raises:
-        UserError: the config, the data or the weights are missing or wrong, no step would be made, or training has
-            diverged.
+        UserError: the config, the data, the weights or the seed are missing or wrong, no step would be made, or
+            training has diverged.
     """
     cfg = configs.load(config, options)
+    most = SEEDS - cfg.get("epoch", 0)
+    if seed is not None and not 0 <= seed <= most:
+        raise UserError(f"--seed is {seed}, expected 0 to {most}")
     cfg.update(amp=amp, fleet=fleet, to_static=to_static)
     if resume is not None:
         resume = checkpoints.find(resume, "checkpoint")

@@ -82,6 +82,13 @@ def test_a_peer_that_is_not_installed_is_left_out(tmp_path, monkeypatch, capsys)
     assert capsys.readouterr().err == "torch is left out: there is no torch\n"
 
 
+def test_an_instruction_set_that_is_not_there_is_left_out(capsys):
+    cases = [Case("other", **SMALL, isa="neon"), Case("tiny", **SMALL)]
+    report = run_benchmark("cpu", cases, threads=[1], rounds=1, seconds=0.001, progress=False)
+    assert [r["case"] for r in report["results"]] == ["tiny"]
+    assert capsys.readouterr().err == "fused is left out: this processor or this build has no neon\n"
+
+
 def test_the_table_has_a_line_for_each(report):
     lines = table(report["results"]).splitlines()
     assert len(lines) == 2 + len(report["results"]) and len({len(line) for line in lines}) == 1

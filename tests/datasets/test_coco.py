@@ -206,3 +206,7 @@ def test_a_number_that_python_does_not_read(read):
     content = json.dumps({"info": 1, **GOOD}).encode().replace(b"1", b"9" * 5000, 1)
     with pytest.raises(UserError, match="is not JSON: Exceeds the limit"):
         read(content)
+
+
+def test_a_file_without_annotations_is_whole(read):
+    assert read({**GOOD, "annotations": []}).complete

@@ -140,3 +140,12 @@ def test_a_memory_that_cannot_be_written_is_done_without(folder, decoded, monkey
     for _ in range(2):
         assert decode_images(folder, ["a.png"]) == [Decoded(30, 20)]
     assert len(decoded) == 2
+
+
+def test_a_folder_whose_name_is_no_text_has_a_memory_too(tmp_path, decoded):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    os.mkdir(folder)
+    Image.new("RGB", (30, 20)).save(os.path.join(folder, "a.png"))
+    for _ in range(2):
+        assert decode_images(folder, ["a.png"]) == [Decoded(30, 20)]
+    assert len(decoded) == 1

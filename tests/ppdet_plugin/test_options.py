@@ -31,7 +31,16 @@ def test_a_mapping_after_one_of_its_keys():
             parse_options(["a.b=1", option])
 
 
-@pytest.mark.parametrize("text, number", [("1e-3", 1e-3), ("2E5", 2e5), ("-1.e-2", -0.01), ("[1e-1, 1]", [0.1, 1]), ("{b: [{c: 1e-1}]}", {"b": [{"c": 0.1}]})])
+@pytest.mark.parametrize(
+    "text, number",
+    [
+        ("1e-3", 1e-3),
+        ("2E5", 2e5),
+        ("-1.e-2", -0.01),
+        ("[1e-1, 1]", [0.1, 1]),
+        ("{b: [{c: 1e-1}]}", {"b": [{"c": 0.1}]}),
+    ],
+)
 def test_numbers_that_yaml_takes_for_text(text, number):
     assert parse_options([f"a={text}"]) == {"a": number}
 

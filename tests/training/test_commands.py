@@ -87,6 +87,14 @@ def test_infer_takes_every_suffix_of_an_image_and_writes_the_boxes_too(trained, 
         training.infer(path, options, folder=tmp_path / "images", output_dir=tmp_path / "images")
 
 
+def test_the_picture_is_a_png_where_the_image_has_no_suffix_that_pillow_writes(trained, digits, tmp_path):
+    path, run = trained
+    image = tmp_path / "upload"
+    image.write_bytes((digits / "val" / "000001.png").read_bytes())
+    written = training.infer(path, [f"weights={run}/model_final"], image=image, output_dir=tmp_path / "drawn")
+    assert written == {image: tmp_path / "drawn" / "upload.png"} and Image.open(written[image]).format == "PNG"
+
+
 def test_eval_without_a_detection_is_ap_0(trained, caplog):
     path, run = trained
     results = training.evaluate(path, [f"weights={run}/model_final", "PPYOLOEHead.nms.score_threshold=0.99"])

@@ -92,6 +92,9 @@ def test_nothing_of_our_own_configs_is_refused(path, caplog):
         ("LearningRate.base_lr=[1]", "LearningRate.base_lr is [1], expected a number above 0"),
         ("architecture=[PPYOLOE]", "architecture: there is no ['PPYOLOE']"),
         ("metric=[COCO]", "metric: there is no ['COCO']"),
+        ("PPYOLOEHead=3", "PPYOLOEHead is 3, expected a mapping of its options"),
+        ("LearningRate.schedulers=null", "LearningRate.schedulers is None, expected a list of {name: options}"),
+        ("LearningRate.schedulers=[null]", "LearningRate.schedulers: None is no mapping, expected {name: options}"),
         (
             "TrainReader.sample_transforms=[{Resize: {size: 3}}]",
             "TrainReader.sample_transforms.Resize.size: Resize has no such option",
@@ -143,6 +146,9 @@ def test_an_option_means_what_its_key_wants(option, path, value):
         ),
         ("PPYOLOEHed: {loss: VarifocalLoss}", "PPYOLOEHed: nothing reads this key; did you mean 'PPYOLOEHead'"),
         ("epoch: ten", "epoch is 'ten', expected an integer, at least 1"),
+        ("LearningRate:", "LearningRate is None, expected a mapping of its options"),
+        ("PPYOLOE:", "PPYOLOE is None, expected a mapping of its options"),
+        ("TrainReader: [Decode]", "TrainReader is ['Decode'], expected a mapping of its options"),
         ("LearningRate: {base_lr: high}", "LearningRate.base_lr is 'high', expected a number"),
     ],
 )
@@ -159,6 +165,7 @@ def test_a_mistake_in_a_file(text, message, tmp_path):
     [
         ("epoch: 30", "max_epochs is 16, and epoch is 30: the learning rate is at its lowest from there on"),
         ("my_note: 3", "nothing reads these keys of the config: my_note"),
+        ("on: 3\n77: {2: 3}", "nothing reads these keys of the config: True, 77"),  # YAML reads no text there
         ("TrainReader: {shuffle: Fasle}", "TrainReader.shuffle is 'Fasle', expected true or false: it counts as true"),
         ("epoch: 3\nepoch: 4", "c.yml says epoch twice: what line 3 says holds"),
     ],

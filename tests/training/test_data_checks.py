@@ -210,6 +210,9 @@ def test_paddledetection_reads_what_was_filled_in(check, data, taken_out, tmp_pa
         ({"image_dir": "nowhere"}, "TrainDataset: image_dir .*nowhere does not exist"),
         ({"anno_path": "nowhere.json"}, "TrainDataset: anno_path .*nowhere.json does not exist"),
         ({"anno_path": "train"}, "TrainDataset: anno_path is train, expected the name of a .json file"),
+        ({"anno_path": ["a.json", "b.json"]}, r"TrainDataset.anno_path is \['a.json', 'b.json'\], expected one path"),
+        ({"image_dir": ["train"]}, r"TrainDataset.image_dir is \['train'\], expected one path"),
+        ({"dataset_dir": {"a": 1}}, "TrainDataset.dataset_dir is {'a': 1}, expected one path"),
     ],
 )
 def test_what_is_not_there_is_said(check, changes, message, tmp_path, monkeypatch):

@@ -198,6 +198,8 @@ def test_a_config_says_which_model(tmp_path, config):
     path = save(tmp_path / "a.pth", {"state_dict": tensors()})
     with pytest.raises(UserError, match="a.pth: .*backbone"):
         convert_vfnet(path, str(tmp_path / "b.pdparams"), str(config("vfnet_digits.yml")))
+    with pytest.raises(UserError, match="^config gone.yml does not exist"):
+        convert_vfnet(path, str(tmp_path / "b.pdparams"), "gone.yml")
 
 
 @pytest.mark.skipif("VFNET_CHECKPOINT" not in os.environ, reason="VFNET_CHECKPOINT is not set")
