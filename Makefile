@@ -40,7 +40,8 @@ LOCK := requirements/lock.txt
 endif
 # $(call pip,ENVIRONMENT) installs there. UV=uv is an order of magnitude faster, where it finds what pip is configured to find
 pip = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python $(2) || )$(1)/bin/python -m pip install --quiet $(2)
-SOURCES := setup.py build_backend.py pyproject.toml $(shell find csrc -type f)
+SOURCES := setup.py build_backend.py pyproject.toml $(addprefix paddle_vfl/,_cuda_toolkit.py _cxx_flags.py _version.py) \
+           $(shell find csrc -type f)
 
 .PHONY: demo venv test families test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz fuzz-annotations lint site lock clean
 demo: $(VENV)/built
@@ -66,7 +67,7 @@ $(VENV)/built: $(VENV)/installed-$(notdir $(LOCK)) $(SOURCES)
 	@touch $@
 
 cuda-check: $(VENV)-lint/installed
-	$(VENV)-lint/bin/python tools/cuda_instructions.py
+	PYTHONPATH=. $(VENV)-lint/bin/python tools/cuda_instructions.py
 	PYTHONPATH=. $(VENV)-lint/bin/python tools/cuda_check.py $(if $(QUICK),--quick) $(ARCHS)
 
 # Other Paddles. Each has an environment, .venv-paddlepaddle-VERSION: what Paddle itself needs is resolved, all else locked.

@@ -25,7 +25,7 @@ LOSSES = ("own", "focal", *FAMILY)
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default="dataset/digits", help="default: %(default)s")
-    parser.add_argument("--output", type=Path, help="default: output/losses/DATA-SIZE-EPOCHS")
+    parser.add_argument("--output", type=Path, help="default: output/losses/DATA-SIZE-EPOCHS, with -flip")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS, metavar="NAME", help=f"of {', '.join(DETECTORS)}")
     parser.add_argument(
         "--losses", nargs="+", choices=LOSSES, default=LOSSES, help="of the study `losses`; default: all"
@@ -52,7 +52,7 @@ def study(args):
     from loss_study.runs import Run, Setting, train_all
 
     data = args.data.resolve()
-    name = f"{data.name}-{args.size}-{args.epochs}"
+    name = f"{data.name}-{args.size}-{args.epochs}{'-flip' if args.flip else ''}"
     output = (args.output or Path("output", "losses", name)).resolve()
     setting = Setting(data, _classes(data), args.epochs, args.size, args.flip)
     there = [name for name, detector in DETECTORS.items() if detector.is_there()]

@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from paddle_vfl._cuda_toolkit import toolkit
+
 CUDA = Path(__file__).resolve().parents[1] / "csrc" / "cuda"
 KERNELS = """
 #include "launch.cuh"
@@ -63,9 +65,8 @@ def disassemble(folder):
     """{mangled name: (instructions, {label: index})} of KERNELS."""
     source, binary = Path(folder) / "kernels.cu", Path(folder) / "kernels.cubin"
     source.write_text(KERNELS)
-    subprocess.run(
-        ["nvcc", "-std=c++17", "-O3", "-arch=sm_90", "-cubin", f"-I{CUDA}", str(source), "-o", str(binary)], check=True
-    )
+    flags = ["-std=c++17", "-O3", "-arch=sm_90", "-cubin", f"-I{CUDA}"]
+    subprocess.run([toolkit() / "bin" / "nvcc", *flags, source, "-o", binary], check=True)
     listing = subprocess.run([disassembler(), "-c", str(binary)], check=True, capture_output=True, text=True).stdout
     kernels = {}
     for line in listing.splitlines():
@@ -143,8 +144,10 @@ def count(name, instructions, labels):
 
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    if shutil.which("nvcc") is None or disassembler() is None:
-        sys.exit("there is no nvcc on the PATH, or no nvdisasm: pip install nvidia-cuda-nvdisasm")
+    if toolkit() is None or disassembler() is None:
+        sys.exit(
+            "there is no nvcc (put it on the PATH or set CUDA_HOME), or no nvdisasm (pip install nvidia-cuda-nvdisasm)"
+        )
     table = collections.defaultdict(dict)
     with tempfile.TemporaryDirectory() as folder:
         for name, (instructions, labels) in disassemble(folder).items():

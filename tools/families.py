@@ -39,6 +39,8 @@ def main():
     parser.add_argument("--mode", choices=MODES, help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if not set(args.stages) <= set(STAGES):
+        parser.error(f"--stages: expected some of {','.join(STAGES)}")
     families = args.families or sorted(path.stem for path in FOLDER.glob("[!_]*.yml"))
     if args.mode:
         return try_families(args.mode, families, args.stages, args.data)

@@ -13,7 +13,7 @@ IOU = 0.5  # of a detection with the box that it is matched with
 
 def measure(annotations, detections):
     """{"classes": {name: AP}, "pearson": r, "spearman": rho, "matched": count}: the correlations are those of the score
-    of a true positive with its IoU. NaN where there is nothing to correlate.
+    of a true positive with its IoU. None where there is nothing to correlate, and for a class without boxes.
 
     Args:
         annotations, detections (str): COCO files, of a validation set and of what was found in it.

@@ -5,7 +5,8 @@ import json
 import re
 import statistics
 from datetime import datetime
-from importlib import metadata
+
+import ppdet
 
 from paddle_vfl.bench.run import machine
 
@@ -20,7 +21,7 @@ def collect(runs, setting):
     """The results of the runs that are finished, and the names of the others, as one JSON-ready dict."""
     annotations = setting.data / "annotations" / "val.json"
     evaluations = {run: run.evaluation() for run in runs}
-    facts = {**machine("cpu"), "paddledet": metadata.version("paddledet")}
+    facts = {**machine("cpu"), "paddledet": getattr(ppdet, "__version__", "unknown")}
     return {
         "data": setting.data.name,
         **{key: getattr(setting, key) for key in ("epochs", "size", "flip")},
@@ -49,11 +50,12 @@ def _result(run, values, annotations):
 def _times(log):
     """{"seconds": of the whole run, "step": seconds, the median}, as far as PaddleDetection's log says them."""
     text = log.read_text(errors="replace") if log.exists() else ""
-    stamps = [datetime.strptime(stamp, "%m/%d %H:%M:%S") for stamp in re.findall(r"^\[(.{14})\] ", text, re.MULTILINE)]
+    stamps = re.findall(r"^\[(.{14})\] ", text, re.MULTILINE)
+    times = [datetime.strptime(f"2000/{stamp}", "%Y/%m/%d %H:%M:%S") for stamp in stamps]  # a year with 29 February
     steps = [float(cost) for cost in re.findall(r"batch_cost: ([\d.]+)", text)]
     if not steps:
         return {}
-    return {"seconds": (stamps[-1] - stamps[0]).total_seconds(), "step": statistics.median(steps)}
+    return {"seconds": (times[-1] - times[0]).total_seconds(), "step": statistics.median(steps)}
 
 
 def rows(results):

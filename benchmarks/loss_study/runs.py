@@ -48,7 +48,7 @@ class Setting(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A cell with a seed, in ``folder``/DETECTOR-LOSS-SEED."""
+    """A cell with a seed, in ``output``/DETECTOR-LOSS-SEED."""
 
     cell: Cell
     seed: int

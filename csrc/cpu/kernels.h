@@ -7,7 +7,7 @@
 
 #include "../varifocal.h"
 
-// Versions beside the portable one; VFL_PORTABLE leaves them out. clang has no such target pragma.
+// Versions beside the portable one; VFL_PORTABLE leaves them out.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(VFL_PORTABLE)
 #define VFL_X86_KERNELS
 #endif

@@ -1,5 +1,5 @@
 // The CPU kernels. A file that sets the target, VFL_ISA and VFL_VECTOR_BYTES includes this after before_target.h and
-// gets forward() and backward() in namespace VFL_ISA.
+// gets forward(), backward(), one_pass() and scale() in namespace VFL_ISA.
 //
 // The rows are cut into tiles of at most kTile elements: whole rows, or parts of one row where a row is longer. A
 // tile's operands are used where they lie; those that have neither the type of the predictions nor that which is

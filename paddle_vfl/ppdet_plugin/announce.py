@@ -15,7 +15,7 @@ logger = logging.getLogger("paddle_vfl")
 
 
 def announce(model):
-    """Log the varifocal losses of a model, or a warning if it has none."""
+    """Log the fused losses of a model, or a warning if it has none."""
     lines = {}
     for layer in model.sublayers(include_self=True):
         loss = running_loss(layer)

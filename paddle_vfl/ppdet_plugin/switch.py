@@ -28,7 +28,7 @@ class Status(dict):
 
     def __str__(self):
         if not self["enabled"]:
-            return "paddle_vfl is not enabled: PaddleDetection uses its own varifocal loss"
+            return "paddle_vfl is not enabled: PaddleDetection uses its own losses"
         rows = [("fused", site) for site in self["switched"]] + [("left alone", site) for site in self["left_alone"]]
         rows += [("fix", f"{name}: {symptom}") for name, symptom in self["fixes"].items()]
         return "\n".join(f"{state:<12}{name}" for state, name in rows)

@@ -8,17 +8,15 @@ import paddle_vfl  # before paddle
 
 import paddle
 
+from .._ops import KINDS, POSITIVE_WEIGHTS, REDUCTIONS
 from . import oracle
 from .dtypes import rounded
 
 __all__ = ["DTYPES", "EMPTY", "KINDS", "LAYOUTS", "POSITIVE_WEIGHTS", "REDUCTIONS", "Call"]
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
-KINDS = ("dense", "masked", "pair")
-POSITIVE_WEIGHTS = ("score", "one", "modulated")
 LAYOUTS = ("whole", "slice", "transpose", "step")
 EMPTY = paddle.__version__ >= "3.1"  # Paddle up to 3.0 refuses an empty output of an operator
-REDUCTIONS = ("none", "row", "sum", "mean")
 # of the largest absolute value in the result
 TOLERANCE = {"float64": 1e-12, "float32": 3e-6, "float16": 1.5e-3, "bfloat16": 1.2e-2}
 

@@ -18,6 +18,7 @@ __all__ = [
     "reader_of_config",
     "reader_of_mapping",
     "regularizers",
+    "schedulers",
 ]
 
 

@@ -3,14 +3,13 @@
 import math
 
 import paddle
-import paddle.distributed as dist
 import paddle.nn.functional as F
 from paddle import ParamAttr, nn
 from paddle.nn.initializer import Constant, Normal
 from ppdet.modeling.bbox_utils import batch_distance2bbox
 from ppdet.modeling.layers import ConvNormLayer
 
-from .boxes import iou
+from ..positives import averaged, iou
 from .star import StarConv
 
 __all__ = ["VFNetHead"]
@@ -172,12 +171,10 @@ class VFNetHead(nn.Layer):
 
         points = paddle.concat(points)
         first, refined = batch_distance2bbox(points, first), batch_distance2bbox(points, refined)
-        overlaps = [(iou(boxes, target).clip(min=1e-6) * positive).detach() for boxes in (first, refined)]
+        overlaps = [iou(boxes, target) * positive for boxes in (first, refined)]
         losses = {
             "loss_cls": self.loss_class(
-                logits.flatten(0, 1),
-                (label.flatten(), overlaps[1].flatten()),
-                avg_factor=_mean_over_processes(positive.sum()),
+                logits.flatten(0, 1), (label.flatten(), overlaps[1].flatten()), avg_factor=averaged(positive.sum())
             )
         }
         boxes_and_weights = [
@@ -186,7 +183,7 @@ class VFNetHead(nn.Layer):
         ]
         for name, boxes, overlap, weight in boxes_and_weights[: 1 + self.refine]:
             loss = (self.loss_bbox(boxes, target).squeeze(-1) * overlap).sum()
-            losses[name] = weight * loss / _mean_over_processes(overlap.sum())
+            losses[name] = weight * loss / averaged(overlap.sum())
         return losses
 
     def post_process(self, outputs, im_shape, scale_factor):
@@ -236,11 +233,3 @@ def _flat(output):
 
 def _bounded_exp(x):
     return x.clip(max=MAX_EXPONENT).exp()
-
-
-def _mean_over_processes(value):
-    value = value.detach()
-    if dist.get_world_size() > 1:
-        dist.all_reduce(value)
-        value = value / dist.get_world_size()
-    return value.clip(min=1)

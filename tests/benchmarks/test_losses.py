@@ -194,8 +194,8 @@ def test_how_well_scores_rank(tmp_path, order, sign):
 
 
 LOG = """\
-[11/25 23:59:00] ppdet.engine INFO: Epoch: [0] [ 0/64] loss: 1.0 batch_cost: 0.5000 data_cost: 0.0
-[11/26 00:00:30] ppdet.engine INFO: Epoch: [1] [ 0/64] loss: 1.0 batch_cost: 0.3000 data_cost: 0.0
+[02/29 23:59:00] ppdet.engine INFO: Epoch: [0] [ 0/64] loss: 1.0 batch_cost: 0.5000 data_cost: 0.0
+[03/01 00:00:30] ppdet.engine INFO: Epoch: [1] [ 0/64] loss: 1.0 batch_cost: 0.3000 data_cost: 0.0
 """
 
 

@@ -501,7 +501,7 @@ def test_a_head_keeps_its_loss_when_the_plugin_is_off(rng):
 def test_processes_share_the_number_of_positives(monkeypatch):
     """It is the mean of all, at least 1: here the other process has 9 for our 3, or none for our 1."""
     paddle_vfl.enable()
-    from paddle_vfl.ppdet_plugin.call_sites.quality import averaged
+    from paddle_vfl.positives import averaged
 
     assert float(averaged(paddle.to_tensor(0.0))) == 1
     monkeypatch.setattr(paddle.distributed, "get_world_size", lambda: 2)

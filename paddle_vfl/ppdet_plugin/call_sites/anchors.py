@@ -8,8 +8,9 @@ import types
 
 import paddle
 
-from .probe import source_of
-from .quality import averaged, iou, while_it_has
+from ...positives import averaged, iou
+from .lent import while_it_has
+from .probe import names_in, source_of
 from .site import CallSite, Place, loss_of
 
 __all__ = ["Anchors"]
@@ -56,7 +57,7 @@ def _loss(self, logits, labels, qualities):
     if qualities:
         scores = paddle.scatter(scores, paddle.nonzero(labels < self.num_classes).flatten(), paddle.concat(qualities))
     loss = loss_of(self).summed(logits, (labels, scores))
-    if paddle.distributed.get_world_size() > 1 and "reduce_mean" not in _names(type(self)):
+    if paddle.distributed.get_world_size() > 1 and "reduce_mean" not in names_in(type(self).get_loss):
         count = (labels < self.num_classes).astype("float32").sum()
         loss = loss * (count.clip(min=1.0) / averaged(count))  # the head divides it by its own count
     return loss
@@ -86,10 +87,5 @@ def _of_yolof(self, head_outs, image, args, assigned):
 
 def _positives_of(cls):
     """The function that gives the boxes of the positives of an image and their targets; None for other heads."""
-    names = _names(cls)
+    names = names_in(getattr(cls, "get_loss", cls))
     return _of_yolof if "delta2bbox_v2" in names else _of_retina if "bbox2delta" in names else None
-
-
-def _names(cls):
-    code = getattr(getattr(cls, "get_loss", None), "__code__", None)
-    return () if code is None else code.co_names

@@ -6,9 +6,9 @@ import types
 
 import paddle
 
+from ...positives import iou
 from ..errors import ConfigError
 from .probe import source_of
-from .quality import iou
 from .site import CallSite, Place, loss_of
 
 __all__ = ["MatchedQueries"]

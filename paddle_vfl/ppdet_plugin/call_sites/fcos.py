@@ -7,7 +7,7 @@ import types
 import paddle
 from paddle import nn
 
-from .quality import averaged, iou
+from ...positives import averaged, iou
 from .site import CallSite, Place
 
 __all__ = ["FCOS"]

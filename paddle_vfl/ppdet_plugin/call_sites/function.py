@@ -52,7 +52,7 @@ def _options(**given):
 class Function(CallSite):
     """A function ``name`` in whose place ``fused`` goes; ``inputs``: what it takes, as in probe.py."""
 
-    switch = "use_vfl"
+    own_key = "use_vfl"
 
     def __init__(self, name, fused, inputs):
         self.name, self.fused, self.inputs = name, fused, inputs

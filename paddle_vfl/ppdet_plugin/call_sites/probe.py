@@ -6,7 +6,7 @@ import paddle
 
 from ... import reference
 
-__all__ = ["computes", "computes_the_same", "source_of"]
+__all__ = ["computes", "computes_the_same", "names_in", "source_of"]
 
 _PROBABILITIES = [[[0.1, 0.9, 0.4], [0.6, 0.2, 0.7]]]
 _SCORES = [[[0.0, 0.8, 0.0], [0.0, 0.0, 0.3]]]
@@ -31,15 +31,21 @@ def computes_the_same(theirs, ours, inputs):
 
     Args:
         theirs, ours (Callable): the functions.
-        inputs (str): what they take: "probabilities and mask" or "logits and mask", with scores, of shape (N, L, C);
-            or "scores", logits and scores of shape (N, C).
+        inputs (str): what they take, as in :func:`computes`.
     """
     parameters = [[(p.name, p.default) for p in inspect.signature(f).parameters.values()] for f in (theirs, ours)]
     return parameters[0] == parameters[1][: len(parameters[0])] and computes(theirs, inputs)
 
 
 def computes(theirs, inputs, **options):
-    """Whether a function makes of ``inputs`` what is expected of them."""
+    """Whether a function makes of its inputs what is expected of them.
+
+    Args:
+        theirs (Callable): the function.
+        inputs (str): what it takes: "probabilities and mask" or "logits and mask", with scores, of shape (N, L, C);
+            "scores", logits and scores of shape (N, C); or "probabilities and scores of a focal loss", (N, L, C).
+        options: arguments that it is given besides.
+    """
     if not paddle.in_dynamic_mode():  # nothing can be computed now
         return True
     try:
@@ -59,3 +65,8 @@ def source_of(function):
         return "".join(inspect.getsource(function).split())
     except (OSError, TypeError):
         return ""
+
+
+def names_in(function):
+    """The names that the code of a function uses, decorators taken off; none where it has no code."""
+    return getattr(getattr(inspect.unwrap(function), "__code__", None), "co_names", ())

@@ -30,11 +30,11 @@ class CallSite:
     """Places that are alike. A subclass says how it is found, and how a class there reaches the loss.
 
     ``accepted``: names of the losses that a class there takes under the key ``loss``, None for any.
-    ``switch``: PaddleDetection's own key that selects varifocal loss there.
+    ``own_key``: PaddleDetection's own key that selects varifocal loss there.
     """
 
     accepted: Optional[tuple] = tuple(loss_key.FAMILY)
-    switch: Optional[str] = None
+    own_key: Optional[str] = None
 
     def find(self, modules):
         """The Places among the registered classes {class: SchemaDict}."""
@@ -118,11 +118,11 @@ def _accept_loss(site, patches, cls, schema):
     def __init__(self, *args, loss=None, **kwargs):
         name = type(self).__name__
         bound = signature.bind(self, *args, **kwargs)
-        said = bound.arguments.get(site.switch)  # not a default
+        said = bound.arguments.get(site.own_key)  # not a default
         bound.apply_defaults()
         spec = loss_key.read_loss(f"{name}.loss", loss, site.accepted, bound.arguments.get("loss_class"))
         if spec is not None and said is False:
-            raise ConfigError(f"{name}.{site.switch} is false, and {name}.loss is {spec.name}: leave one of them out")
+            raise ConfigError(f"{name}.{site.own_key} is false, and {name}.loss is {spec.name}: leave one of them out")
         site.arguments(type(self), bound.arguments, spec)
         init(*bound.args, **bound.kwargs)
         if spec is None and site.selected(self):

@@ -2,15 +2,15 @@
 YOLOv7uHead."""
 
 import functools
-import inspect
 import types
 
 import paddle
 import paddle.nn.functional as F
 
 from ...losses import FamilyLoss
-from .probe import computes
-from .quality import SMALLEST, averaged, while_it_has
+from ...positives import SMALLEST, averaged
+from .lent import while_it_has
+from .probe import computes, names_in
 from .site import CallSite, Place
 
 __all__ = ["ScoresAndLogits", "ScoresAndProbabilities"]
@@ -74,18 +74,18 @@ def _get_loss_of_ious(self, head_outs, gt_meta):
 class ScoresAndLogits(CallSite):
     """Heads that call ``self.bce(logits, scores).sum()`` and do not read their key ``use_varifocal_loss``."""
 
-    switch = "use_varifocal_loss"
+    own_key = "use_varifocal_loss"
 
     def find(self, modules):
         for cls, schema in modules.items():
-            if self.switch in schema.schema and "bce" in _names(getattr(cls, "get_loss", cls)):
+            if self.own_key in schema.schema and "bce" in names_in(getattr(cls, "get_loss", cls)):
                 yield Place(f"{cls.__name__}: loss", cls)
 
     def fits(self, place):
-        return "BCEWithLogitsLoss" in _names(place.cls.__init__) and self.switch not in _names(place.cls.get_loss)
+        return "BCEWithLogitsLoss" in names_in(place.cls.__init__) and self.own_key not in names_in(place.cls.get_loss)
 
     def selected(self, instance):
-        return getattr(instance, self.switch)
+        return getattr(instance, self.own_key)
 
     def apply(self, instance, loss):
         layer = loss.layer()
@@ -95,8 +95,3 @@ class ScoresAndLogits(CallSite):
 
     def loss(self, instance):
         return instance.bce if isinstance(instance.bce, FamilyLoss) else None
-
-
-def _names(function):
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return () if code is None else code.co_names

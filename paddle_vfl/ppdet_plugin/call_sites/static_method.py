@@ -34,7 +34,7 @@ FUSED = staticmethod(fused_varifocal_loss)
 
 
 class StaticMethod(CallSite):
-    switch = "use_varifocal_loss"
+    own_key = "use_varifocal_loss"
 
     def find(self, modules):
         for cls in modules:
@@ -54,7 +54,7 @@ class StaticMethod(CallSite):
 
     def selected(self, instance):
         # PaddleYOLO's heads have no switch, and no other loss
-        return getattr(instance, self.switch, True)
+        return getattr(instance, self.own_key, True)
 
     def apply(self, instance, loss):
         setattr(instance, METHOD, functools.partial(fused_varifocal_loss, **loss.formula))
