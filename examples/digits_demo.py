@@ -20,5 +20,5 @@ if __name__ == "__main__":
     try:
         write_digits(DATA)
         train_and_report(CONFIG, DATA, Path("output/demo"))
-    except UserError as error:
+    except (UserError, OSError, ValueError) as error:
         sys.exit(f"demo: {error}")

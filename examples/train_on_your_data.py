@@ -57,7 +57,7 @@ def main():
     batch = min(recipe.batch, images)
     options = [f"num_classes={classes}", f"TrainReader.batch_size={batch}", *_data_options(data)]
     if weights:
-        options += [f"pretrain_weights={weights}", "LearningRate.base_lr=0.0005"]
+        options += [f"pretrain_weights={_text(weights)}", "LearningRate.base_lr=0.0005"]
     epochs = args.epochs or (recipe.seen and min(300, max(4, round(recipe.seen / images))))
     if epochs:
         options += _schedule(epochs, steps=epochs * (images // batch))
@@ -67,7 +67,7 @@ def main():
 def _count(annotations):
     """(number of images with boxes, number of classes) of a COCO file."""
     try:
-        content = json.loads(annotations.read_text())
+        content = json.loads(annotations.read_text(encoding="utf-8-sig"))
         images = {annotation["image_id"] for annotation in content["annotations"]}
         return max(1, len(images)), len(content["categories"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -77,9 +77,14 @@ def _count(annotations):
 def _data_options(data):
     options = []
     for key, part in (("TrainDataset", "train"), ("EvalDataset", "val"), ("TestDataset", "val")):
-        options += [f"{key}.dataset_dir={data}", f"{key}.anno_path=annotations/{part}.json"]
+        options += [f"{key}.dataset_dir={_text(data)}", f"{key}.anno_path=annotations/{part}.json"]
         options += [] if key == "TestDataset" else [f"{key}.image_dir={part}"]
     return options
+
+
+def _text(path):
+    """A path as YAML text, whatever its name looks like."""
+    return json.dumps(str(path))
 
 
 def _weights(given):
@@ -112,8 +117,8 @@ def train_and_report(config, data, output, options=()):
     if (run / "model_final.pdparams").exists():
         print(f"{run}/model_final.pdparams is there: not training again (delete {output} to do so)")
     else:
-        train(config, [*options, f"save_dir={output}"], evaluate=True, seed=0)
-    options = [*options, f"save_dir={output}", f"weights={run / 'model_final'}"]
+        train(config, [*options, f"save_dir={_text(output)}"], evaluate=True, seed=0)
+    options = [*options, f"save_dir={_text(output)}", f"weights={_text(run / 'model_final')}"]
     results = evaluate(config, options)
     draw_grid(detect(config, options, data / "val"), output / "detections.png")
     draw_curves(run / "history.jsonl", output / "curves.png")

@@ -38,4 +38,4 @@ def class_weight_block(path, power=0.5):
     width = max(len("class"), *(len(name) for name, _ in classes))
     lines = [f"# {'class':<{width}}  {'boxes':>8}  {'weight':>8}"]
     lines += [f"# {name:<{width}}  {count:>8}  {weight:>8.4g}" for (name, count), weight in zip(classes, weights)]
-    return "\n".join([*lines, f"class_weight: [{', '.join(f'{weight:.4g}' for weight in weights)}]"])
+    return "\n".join([*lines, f"class_weight: [{', '.join(f'{weight:#.4g}' for weight in weights)}]"])

@@ -287,7 +287,8 @@ def _run(args):
     enable_on_import()
     # as `python SCRIPT` and `python -m MODULE` have them
     sys.argv = args.script
-    sys.path[0] = os.getcwd() if args.module else os.path.dirname(os.path.realpath(script))
+    if not getattr(sys.flags, "safe_path", False):  # else what stands there is another's
+        sys.path[0] = os.getcwd() if args.module else os.path.dirname(os.path.realpath(script))
     with enable_in_child_processes() as switched:
         try:
             if args.module:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from paddle_vfl import cli
+from paddle_vfl import class_weights, cli
 from paddle_vfl.class_weights import count_boxes, inverse_frequency
 
 
@@ -53,7 +53,7 @@ def test_the_command_prints_a_block_to_paste(annotations, capsys):
     np.testing.assert_allclose(weights, inverse_frequency([100, 4, 0]), rtol=1e-3)
 
 
-def test_no_power_is_too_large_and_no_name_breaks_the_line(annotations, capsys):
+def test_no_number_is_too_large_and_no_name_breaks_the_line(annotations, capsys, monkeypatch):
     content = json.loads(annotations.read_text())
     content["categories"][1]["name"] = "bus\nstop: [1"
     annotations.write_text(json.dumps(content))
@@ -61,6 +61,8 @@ def test_no_power_is_too_large_and_no_name_breaks_the_line(annotations, capsys):
     out = capsys.readouterr().out
     assert "# bus\\nstop: [1" in out
     np.testing.assert_allclose(yaml.safe_load(out)["class_weight"], [0, 26, 1])
+    monkeypatch.setattr(class_weights, "count_boxes", lambda path: [("a", 1), ("b", 39_999)])
+    assert yaml.safe_load(class_weights.class_weight_block("a.json", 1.0))["class_weight"] == [20_000, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Trains cells, each in a folder and a process of its own, and keeps what is finished."""
 
+import json
 import os
 import shlex
 import statistics
@@ -42,7 +43,7 @@ class Setting(NamedTuple):
             f"EvalReader.sample_transforms=[{{Decode: {{}}}}, {resize}, {as_trained}]",
         ]
         for key, part in (("TrainDataset", "train"), ("EvalDataset", "val")):
-            options += [f"{key}.dataset_dir={self.data}", f"{key}.image_dir={part}"]
+            options += [f"{key}.dataset_dir={json.dumps(str(self.data))}", f"{key}.image_dir={part}"]
             options += [f"{key}.anno_path=annotations/{part}.json"]
         return options
 
@@ -75,7 +76,7 @@ class Run(NamedTuple):
     def command(self):
         """What follows `paddle-vfl` on a command line."""
         config = CONFIGS / DETECTORS[self.cell.detector].config
-        options = [*self.setting.options(), *self.cell.options, f"save_dir={self.folder}"]
+        options = [*self.setting.options(), *self.cell.options, f"save_dir={json.dumps(str(self.folder))}"]
         return ["train", "-c", str(config), "--eval", "--seed", str(self.seed), "-o", *options]
 
     def evaluation(self):

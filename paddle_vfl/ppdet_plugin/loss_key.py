@@ -55,6 +55,10 @@ class LossSpec:
             block.clear()
             block.update(before)
 
+    def read_options(self):
+        """Keep what the config says of a loss of the family."""
+        return self.formula if self.name in FAMILY else None
+
     @functools.cached_property
     def formula(self):
         """{option: value} of a loss of the family but for ``use_sigmoid`` and ``reduction``, which are a module's
@@ -106,7 +110,10 @@ def read_loss(path, value, accepted=None, loss_class=None):
         ConfigError: also if there is anything else.
     """
     there = _untagged(loss_class)
-    there = there.get("name") if isinstance(there, dict) else there
+    if isinstance(there, dict):
+        if isinstance(value, dict) and "name" not in value:
+            value = {**there, **value}  # its options go on, where they are not said anew
+        there = there.get("name")
     is_loss = isinstance(there, str) and is_registered(there) and there in (accepted or [there])
     spec = read(path, value, there if is_loss else NAME)
     if (spec is None and value is not None) or (spec is not None and spec.name not in (accepted or [spec.name])):

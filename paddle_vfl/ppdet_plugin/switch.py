@@ -37,6 +37,7 @@ class Status(dict):
 _OFF = {"enabled": False, "switched": [], "left_alone": [], "fixes": {}}
 _status = Status(_OFF)
 _modules_seen = 0
+_enabling = False
 _making = 0  # modules that are being made now, one for another
 
 
@@ -53,8 +54,10 @@ def enable():
     Raises:
         ImportError: PaddleDetection is not installed.
     """
-    if _status["enabled"]:
+    global _enabling
+    if _status["enabled"] or _enabling:  # what it imports may call it, under `paddle-vfl run`
         return __version__
+    _enabling = True
     make_visible()
     try:
         with _no_garbage_collection():
@@ -75,6 +78,8 @@ def enable():
     except BaseException:
         disable()
         raise
+    finally:
+        _enabling = False
     return __version__
 
 

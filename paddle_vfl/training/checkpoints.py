@@ -98,6 +98,8 @@ def resume(trainer, file):
     stem = file[: -len(SUFFIX)]
     if not os.path.isfile(stem + ".pdopt"):
         raise UserError(f"checkpoint {stem} has no .pdopt: training cannot go on from it, take an earlier one")
+    if trainer.cfg.get("use_ema") and not os.path.isfile(stem + ".pdema"):
+        raise UserError(f"checkpoint {stem} has no .pdema, the weights that use_ema trains: take an earlier one")
     parts = [stem + suffix for suffix in (SUFFIX, ".pdopt", ".pdema") if os.path.isfile(stem + suffix)]
     state, *_ = [_load(part, "checkpoint", ": take an earlier one") for part in parts]
     misfits = _misfits(trainer.model, state)

@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import tempfile
 
 from ..errors import UserError
@@ -63,7 +64,8 @@ def named_classes(cfg, options=()):
                 found[key] = categories
         except UserError as error:
             problems[key] = f"{key}: {error}"
-    asked = [key for key in (*found, *problems) if any(option.startswith(f"{key}.") for option in options)]
+    said = {re.split("[.=]", option)[0].strip() for option in options}
+    asked = [key for key in (*found, *problems) if key in said]
     usable = [key for key in asked if key in found] or ([] if asked else [*found][::-1])
     if not usable:
         if not asked and int(cfg.num_classes) == own:

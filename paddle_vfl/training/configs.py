@@ -49,7 +49,11 @@ def load(config, options=()):
     cfg.setdefault("use_mlu", False)
     cfg.setdefault("use_npu", False)
     cfg.setdefault("use_xpu", False)
-    for key in ("architecture", "num_classes"):
+    cfg.setdefault("save_dir", "output")
+    cfg.setdefault("snapshot_epoch", 1)
+    cfg.setdefault("worker_num", 0)
+    cfg.setdefault("map_type", "11point")
+    for key in ("architecture", "metric", "num_classes"):
         if key not in cfg:
             raise UserError(f"config {config}: no {key}")
     for name in modules:

@@ -23,8 +23,10 @@ class DataSection:
 
     def __init__(self, cfg, key):
         self.key, self._content = key, cfg.get(key)
-        if self._content is None:
+        if self._content is None or self._content == {}:
             raise UserError(f"the config has no {key}")
+        if isinstance(self._content, dict) and not self._content.get("name"):
+            raise UserError(f"{key} has no name, such as COCODataSet")
         self.folder = self._path("dataset_dir") or Path()
         self.type = self.get("name") if isinstance(self._content, dict) else type(self._content).__name__
         self.is_coco, self.is_voc = "COCO" in str(self.type), self.type == "VOCDataSet"

@@ -48,10 +48,13 @@ def evaluate(config, options=(), classwise=False):
 
 @contextlib.contextmanager
 def _curves_in(folder):
-    """Let PaddleDetection write its curve of every class into the folder, whatever the class is called."""
+    """Let PaddleDetection write its curve of every class into the folder, whatever the class is called, and give the
+    results of every class its name: the evaluator has them by id, and PaddleDetection takes the order of the file."""
     from ppdet.metrics import map_utils
+    from pycocotools.coco import COCO
 
-    draw, patches = map_utils.draw_pr_curve, Patches()
+    draw, category_ids, patches = map_utils.draw_pr_curve, COCO.getCatIds, Patches()
+    patches.set(COCO, "getCatIds", lambda self, *args, **kwargs: sorted(category_ids(self, *args, **kwargs)))
 
     def draw_there(*args, out_dir, file_name, **kwargs):
         file_name = re.sub(r"[/\\\0]", "_", file_name)[-LONGEST_NAME:]

@@ -36,9 +36,12 @@ def infer(config, options=(), image=None, folder=None, output_dir="output", draw
 
     from .drawing import decode, draw
 
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output_dir {output_dir}: {error.strerror}") from error
     with named_classes(cfg, options), explained(str(output_dir), 0):
         trainer = checkpoints.trainer_with_weights(cfg, "test")
-        output_dir.mkdir(parents=True, exist_ok=True)
         every = collections.defaultdict(list)
         for path, results, names in _predictions(trainer, readable):
             picture = _draw_others(decode(path), results, names, draw_threshold)

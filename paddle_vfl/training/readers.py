@@ -52,8 +52,10 @@ def reader_of_mapping(path, mapping):
         return _reader_of(getattr(transform, path[-1], None))
     if path == ("OptimizerBuilder", "optimizer"):
         taken = dict.fromkeys(OptimizerBuilder.__call__.__code__.co_consts)  # such as param_groups
-        return _reader_of(optimizers().get(mapping.get("type")), taken)
+        return _reader_of(optimizers().get(str(mapping.get("type"))), taken)
     name = mapping.get("name")
+    if not (name is None or isinstance(name, str)):
+        return None
     if isinstance(mapping, SchemaDict) and name is None:
         return _reader_of_schema(mapping)
     if isinstance(global_config.get(name), SchemaDict):

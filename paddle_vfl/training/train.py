@@ -38,9 +38,12 @@ def train(
             training has diverged.
     """
     cfg = configs.load(config, options)
-    most = SEEDS - cfg.get("epoch", 0)
+    if "epoch" not in cfg:
+        raise UserError(f"config {config}: no epoch")
+    most = SEEDS - cfg.epoch
     if seed is not None and not 0 <= seed <= most:
         raise UserError(f"--seed is {seed}, expected 0 to {most}")
+    fleet = fleet and int(os.environ.get("PADDLE_TRAINERS_NUM", 1)) > 1  # Paddle's fails in one process
     cfg.update(amp=amp, fleet=fleet, to_static=to_static)
     if resume is not None:
         resume = checkpoints.find(resume, "checkpoint")

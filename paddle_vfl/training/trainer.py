@@ -48,6 +48,8 @@ class Trainer(ppdet.engine.Trainer):
     def __init__(self, cfg, mode):
         try:
             super().__init__(cfg, mode)
+        except UserError:
+            raise
         except MISFITS as error:
             owners = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
             made = [type(owner) for owner in owners if type(owner).__module__.startswith("ppdet.")]

@@ -23,6 +23,8 @@ def register(patches):
     from .head import VFNetHead
 
     for cls in (VFNet, VFNetHead):
-        patches.set_item(global_config, cls.__name__, extract_schema(cls))
+        schema, block = extract_schema(cls), global_config.get(cls.__name__)
+        schema.update(block if isinstance(block, dict) else {})  # that of a config which has been read already
+        patches.set_item(global_config, cls.__name__, schema)
     # export ends the process, without an error, at an architecture that is not in here; as for GFL
     patches.set_item(TRT_MIN_SUBGRAPH, "VFNet", TRT_MIN_SUBGRAPH["GFL"])

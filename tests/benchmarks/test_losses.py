@@ -143,7 +143,7 @@ def test_finished_runs_are_kept_and_a_failure_stops_no_other(some_runs, monkeypa
     trained = []
 
     def train(command, stdout, env, **_):
-        (run,) = [run for run in some_runs if f"save_dir={run.folder}" in command]
+        (run,) = [run for run in some_runs if f'save_dir="{run.folder}"' in command]
         trained.append(run)
         assert env["OMP_NUM_THREADS"] == "1" and f"--seed {run.seed}" in " ".join(command)
         if run is not fails:

@@ -107,3 +107,15 @@ def test_the_environment_is_put_back(monkeypatch):
     with enable_in_child_processes() as switched:
         assert os.environ["PYTHONPATH"].endswith(f"child_processes{os.pathsep}mine") and not switched()
     assert dict(os.environ) == before
+
+
+@pytest.mark.slow
+def test_a_script_that_switches_itself_is_switched_once(run, tmp_path):
+    """enable() imports PaddleDetection, which is what the command waits for."""
+    (tmp_path / "script.py").write_text(
+        "import paddle_vfl; paddle_vfl.enable()\n"
+        "from ppdet.core.workspace import create\n"
+        "print(hasattr(create, '__wrapped__'), hasattr(getattr(create, '__wrapped__', None), '__wrapped__'))"
+    )
+    status, out, err = run("script.py")
+    assert (status, out.splitlines()[-1]) == (0, "True False"), err[-3000:]

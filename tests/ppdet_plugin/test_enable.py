@@ -227,6 +227,32 @@ def test_a_head_registered_later_is_switched_before_it_is_made(late_head, op_cal
     assert len(op_calls) == 2
 
 
+def test_a_head_registered_later_has_the_options_that_it_inherits():
+    from ppdet.core.workspace import global_config, register
+    from ppdet.modeling.heads.ppyoloe_head import PPYOLOEHead
+
+    paddle_vfl.enable()
+    try:
+        globals()["LateSubclass"] = register(type("LateSubclass", (PPYOLOEHead,), {"__module__": __name__}))
+        theirs = set(global_config["PPYOLOEHead"].schema) - {"loss"}
+        assert len(theirs) > 10 and set(global_config["LateSubclass"].schema) - {"loss"} == theirs
+    finally:
+        global_config.pop("LateSubclass", None)
+        globals().pop("LateSubclass", None)
+
+
+def test_a_block_of_vfnet_that_was_read_before_is_kept():
+    from ppdet.core.workspace import global_config, merge_config
+
+    merge_config({"VFNetHead": {"feat_channels": 64}})
+    try:
+        paddle_vfl.enable()
+        assert global_config["VFNetHead"]["feat_channels"] == 64 and "star" in global_config["VFNetHead"].schema
+    finally:
+        paddle_vfl.disable()
+        global_config.pop("VFNetHead", None)
+
+
 def test_the_tag_builds_the_fused_layer():
     paddle_vfl.enable()
     loss = yaml.load("!VarifocalLoss {alpha: 0.5, gamma: 1.5, use_sigmoid: false}", Loader=yaml.Loader)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 import paddle_vfl
+from paddle_vfl.ppdet_plugin import loss_key
 
 ShapeSpec = pytest.importorskip("ppdet.modeling.shape_spec").ShapeSpec
 
@@ -313,3 +314,24 @@ def test_a_detr_loss_without_the_sigmoid_form_cannot_be_varifocal():
     make(
         "DINOLoss", **DETR, loss_coeff=coefficients[1], use_focal_loss=False, use_vfl=True, loss=None
     )  # as PaddleDetection has it
+
+
+def test_the_block_is_read_when_the_head_is_made():
+    from ppdet.core.workspace import merge_config
+
+    head = make("GFLHead", **GFL, loss="VarifocalLoss", block={"alpha": 0.5})
+    spec = loss_key.read("GFLHead.loss", "VarifocalLoss")
+    spec.read_options()
+    merge_config({"VarifocalLoss": {"alpha": 0.25}})
+    assert head.loss_qfl.alpha == spec.formula["alpha"] == 0.5
+
+
+def test_loss_takes_any_loss_that_loss_class_takes():
+    head = make("GFLHead", **GFL, loss={"name": "FocalLoss", "alpha": 0.5})
+    assert type(head.loss_qfl).__name__ == "FocalLoss"
+
+
+def test_options_without_a_name_go_on_from_those_of_loss_class():
+    said = {"name": "VarifocalLoss", "gamma": 1.0, "loss_weight": 2.0}
+    layer = make("GFLHead", **GFL, loss_class=said, loss={"alpha": 0.5}).loss_qfl
+    assert (layer.alpha, layer.gamma, layer.loss_weight) == (0.5, 1.0, 2.0)

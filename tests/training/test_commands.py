@@ -13,6 +13,7 @@ from paddle_vfl.errors import UserError
 from paddle_vfl.cli import main
 from paddle_vfl.training import configs
 from paddle_vfl.training.class_names import named_classes
+from paddle_vfl.training.evaluate import _curves_in
 from paddle_vfl.training.history import read_history
 
 
@@ -83,6 +84,8 @@ def test_infer_takes_every_suffix_of_an_image_and_writes_the_boxes_too(trained, 
     assert all(Image.open(p).size == image.size for p in written.values())
     boxes = json.loads((tmp_path / "drawn" / "bbox.json").read_text())
     assert {box["image_id"] for box in boxes} == set(range(len(names)))
+    with pytest.raises(UserError, match="--output_dir .*a.png: File exists"):
+        training.infer(path, options, folder=tmp_path / "images", output_dir=tmp_path / "drawn" / "a.png")
     with pytest.raises(UserError, match="--output_dir .*images is where the images are: they would be overwritten"):
         training.infer(path, options, folder=tmp_path / "images", output_dir=tmp_path / "images")
 
@@ -172,3 +175,16 @@ def test_infer_has_the_names_of_the_data_trained_on(trained, digits, tmp_path):
     gone = [f"{key}Dataset.dataset_dir=gone" for key in ("Train", "Eval", "Test")]
     with pytest.raises(UserError, match="no names for the 10 classes: TestDataset: .*gone"):
         training.infer(path, [f"weights={run}/model_final", *gone], folder=digits / "val", output_dir=tmp_path / "d")
+
+
+def test_the_results_of_a_class_have_its_name(tmp_path):
+    """The evaluator has them by ascending id, whatever the order of the file."""
+    from pycocotools.coco import COCO
+
+    categories = [{"id": number, "name": str(number)} for number in (3, 1, 2)]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"images": [], "annotations": [], "categories": categories}))
+    assert COCO(str(path)).getCatIds() == [3, 1, 2]
+    with _curves_in(str(tmp_path)):
+        assert COCO(str(path)).getCatIds() == [1, 2, 3]
+    assert COCO(str(path)).getCatIds() == [3, 1, 2]

@@ -92,6 +92,8 @@ def test_nothing_of_our_own_configs_is_refused(path, caplog):
         ("LearningRate.base_lr=[1]", "LearningRate.base_lr is [1], expected a number above 0"),
         ("architecture=[PPYOLOE]", "architecture: there is no ['PPYOLOE']"),
         ("metric=[COCO]", "metric: there is no ['COCO']"),
+        ("TrainDataset.name=[COCODataSet]", "TrainDataset.name: there is no ['COCODataSet']"),
+        ("OptimizerBuilder.optimizer.type=[AdamW]", "OptimizerBuilder.optimizer.type: there is no ['AdamW']"),
         ("PPYOLOEHead=3", "PPYOLOEHead is 3, expected a mapping of its options"),
         ("LearningRate.schedulers=null", "LearningRate.schedulers is None, expected a list of {name: options}"),
         ("LearningRate.schedulers=[null]", "LearningRate.schedulers: None is no mapping, expected {name: options}"),
@@ -202,3 +204,12 @@ def test_numbers_in_a_file_that_yaml_takes_for_text(tmp_path):
     path.write_text(f"_BASE_: ['{PPYOLOE}']\nLearningRate: {{base_lr: 1e-3}}\nsave_dir: 1e-3")
     cfg = configs.load(path)
     assert cfg.LearningRate["base_lr"] == 1e-3
+
+
+def test_keys_that_may_be_left_out(tmp_path):
+    path = tmp_path / "c.yml"
+    path.write_text("architecture: PPYOLOE\nnum_classes: 10\n")
+    with pytest.raises(UserError, match="c.yml: no metric"):
+        configs.load(path)
+    cfg = configs.load(path, ["metric=COCO"])
+    assert (cfg.save_dir, cfg.snapshot_epoch, cfg.worker_num) == ("output", 1, 0)

@@ -211,6 +211,7 @@ def test_paddledetection_reads_what_was_filled_in(check, data, taken_out, tmp_pa
         ({"anno_path": "nowhere.json"}, "TrainDataset: anno_path .*nowhere.json does not exist"),
         ({"anno_path": "train"}, "TrainDataset: anno_path is train, expected the name of a .json file"),
         ({"anno_path": ["a.json", "b.json"]}, r"TrainDataset.anno_path is \['a.json', 'b.json'\], expected one path"),
+        ({"name": None}, "TrainDataset: TrainDataset has no name, such as COCODataSet|TrainDataset has no name"),
         ({"image_dir": ["train"]}, r"TrainDataset.image_dir is \['train'\], expected one path"),
         ({"dataset_dir": {"a": 1}}, "TrainDataset.dataset_dir is {'a': 1}, expected one path"),
     ],

@@ -128,10 +128,12 @@ def _accept_loss(site, patches, cls, schema):
         if spec is None and site.selected(self):
             spec = loss_key.read_block()
         if spec is not None:
+            spec.read_options()  # now: by its first batch the config may be another
             setattr(self, _ATTRIBUTE, spec)
             site.apply(self, spec)
-        _check_class_weight(self, site.loss(self) if spec is None else spec.layer())
+        _check_class_weight(self, site.loss(self))
 
+    __init__.__signature__ = signature  # of which PaddleDetection makes the schema of a subclass
     patches.set(cls, "__init__", __init__)
     patches.set_item(_site_of, cls, site)
 
