@@ -250,7 +250,8 @@ DOCS = CONFIGS.parent / "docs"
 PAGES = {
     "digits": ["which_loss.md", "which_loss.zh.md"],
     "digits_8_epochs": ["which_loss.md", "which_loss.zh.md"],
-    "bccd_class_weights": ["which_loss.md", "which_loss.zh.md"],
+    "bccd_class_weights_320": ["which_loss.md", "which_loss.zh.md"],
+    "bccd_class_weights": [],  # the page has the means alone
     "bccd_losses": ["which_loss.md", "which_loss.zh.md"],
     "alpha_gamma": ["which_loss.md", "which_loss.zh.md"],
     "detach": ["which_loss.md", "which_loss.zh.md"],
