@@ -15,8 +15,7 @@ FOCAL = {"target_power": 0, "positive_weight": "modulated", "alpha": 3, "gamma":
 class Detector(NamedTuple):
     """``source`` is the file of PaddleDetection without which there is no such detector, ``key`` where the config says
     the loss, ``own`` the loss that the head has without it, ``own_value`` what the key then is, ``focal`` the options
-    of a focal loss of PaddleDetection's that the head has besides, ``always`` options that every run has, so that the
-    study stays the same where the config has changed."""
+    of a focal loss of PaddleDetection's that the head has besides, ``always`` options that every run has."""
 
     config: str
     source: str
@@ -66,11 +65,16 @@ DETECTORS = {
         "VFNetHead.loss",
         "vfl",
         "VarifocalLoss",
-        always=("VFNetHead.bbox_norm_type=reg_denom",),
+        always=("VFNetHead.bbox_norm_type=reg_denom",),  # as published; the config has had another since
     ),
     "yolov8": Detector("yolov8_digits.yml", "heads/yolov8_head.py", "YOLOv8Head.loss", "BCE"),
     "rtdetr": Detector(
-        "rtdetr_digits.yml", "transformers/rtdetr_transformer.py", "DINOHead.loss.loss", "vfl", "VarifocalLoss"
+        "rtdetr_digits.yml",
+        "transformers/rtdetr_transformer.py",
+        "DINOHead.loss.loss",
+        "vfl",
+        "VarifocalLoss",
+        always=("eval_size=null",),  # else images of that size alone can be evaluated
     ),
 }
 # the detectors of a study, where it is not all that are there
