@@ -131,7 +131,8 @@ def _accept_loss(site, patches, cls, schema):
             spec.read_options()  # now: by its first batch the config may be another
             setattr(self, _ATTRIBUTE, spec)
             site.apply(self, spec)
-        _check_class_weight(self, site.loss(self))
+        of_family = spec is not None and spec.name in loss_key.FAMILY
+        _check_class_weight(self, spec.layer() if of_family else site.loss(self))
 
     __init__.__signature__ = signature  # of which PaddleDetection makes the schema of a subclass
     patches.set(cls, "__init__", __init__)
