@@ -41,7 +41,7 @@ endif
 # $(call pip,ENVIRONMENT) installs there. UV=uv is an order of magnitude faster, where it finds what pip is configured to find
 pip = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python $(2) || )$(1)/bin/python -m pip install --quiet $(2)
 SOURCES := setup.py build_backend.py pyproject.toml $(addprefix paddle_vfl/,_cuda_toolkit.py _cxx_flags.py _version.py) \
-           $(shell find csrc -type f)
+           $(shell find csrc -type f -not -name '*.md')
 
 .PHONY: demo venv test families test-paddle test-clang wheels cuda-check cuda-build-check sanitize fuzz fuzz-annotations lint site lock clean
 demo: $(VENV)/built
