@@ -109,12 +109,11 @@ def read_loss(path, value, accepted=None, loss_class=None):
     Raises:
         ConfigError: also if there is anything else.
     """
-    there = _untagged(loss_class)
-    if isinstance(there, dict):
-        if isinstance(value, dict) and "name" not in value:
-            value = {**there, **value}  # its options go on, where they are not said anew
-        there = there.get("name")
+    before = _untagged(loss_class)
+    there = before.get("name") if isinstance(before, dict) else before
     is_loss = isinstance(there, str) and is_registered(there) and there in (accepted or [there])
+    if is_loss and isinstance(before, dict) and isinstance(value, dict) and "name" not in value:
+        value = {**before, **value}  # its options go on, where they are not said anew
     spec = read(path, value, there if is_loss else NAME)
     if (spec is None and value is not None) or (spec is not None and spec.name not in (accepted or [spec.name])):
         got = type(value).__name__ if spec is None else spec.name

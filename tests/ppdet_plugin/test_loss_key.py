@@ -331,6 +331,12 @@ def test_loss_takes_any_loss_that_loss_class_takes():
     assert type(head.loss_qfl).__name__ == "FocalLoss"
 
 
+def test_options_without_a_name_are_no_other_losses():
+    """RetinaHead takes the family alone under `loss`, and its configs say focal loss under `loss_class`."""
+    spec = loss_key.read_loss("Head.loss", {"alpha": 0.5}, tuple(loss_key.FAMILY), {"name": "FocalLoss", "gamma": 3.0})
+    assert (spec.name, spec.formula["alpha"], spec.formula["gamma"]) == ("VarifocalLoss", 0.5, 2.0)
+
+
 def test_options_without_a_name_go_on_from_those_of_loss_class():
     said = {"name": "VarifocalLoss", "gamma": 1.0, "loss_weight": 2.0}
     layer = make("GFLHead", **GFL, loss_class=said, loss={"alpha": 0.5}).loss_qfl
