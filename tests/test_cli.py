@@ -237,6 +237,23 @@ def test_run_is_like_python(tmp_path):
     assert "BrokenPipeError: [Errno 32] Broken pipe" in done.stderr
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH is of Python 3.11")
+def test_run_keeps_the_path_that_is_there_in_place_of_the_scripts(tmp_path):
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "of_the_path.py").touch()
+    script = tmp_path / "script.py"
+    script.write_text("import of_the_path")
+    path = os.pathsep.join([str(tmp_path / "modules"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-m", "paddle_vfl", "run", str(script)],
+        env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_run_takes_the_ppdet_of_the_script(tmp_path):
     """As PaddleDetection's tools do, which put their checkout on the path themselves."""
     package = tmp_path / "checkout" / "ppdet" / "modeling"

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("ppdet")
 from paddle_vfl.datasets import write_digits
 from paddle_vfl.errors import UserError
+from paddle_vfl.ppdet_plugin.options import parse_options
 from paddle_vfl.training import configs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,12 @@ def example(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("name", ["my data #1", "a: b", "[x]", "null", "größe"])
+def test_a_folder_may_be_called_anything(example, name):
+    (folder, *_) = parse_options(example._data_options(Path(name))).values()
+    assert folder["dataset_dir"] == name
 
 
 @pytest.fixture

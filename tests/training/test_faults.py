@@ -143,10 +143,11 @@ def test_a_truncated_checkpoint_is_reported(checkpoint, suffix):
         training.train(path, resume=str(stem))
 
 
-def test_a_checkpoint_without_its_optimizer_is_reported(checkpoint):
+@pytest.mark.parametrize("part, what", [("pdopt", ": training cannot go on from it"), ("pdema", ", the weights that ")])
+def test_a_checkpoint_without_a_part_is_reported(checkpoint, part, what):
     path, stem = checkpoint
-    Path(f"{stem}.pdopt").unlink()
-    with pytest.raises(UserError, match="model_final has no .pdopt: training cannot go on from it"):
+    Path(f"{stem}.{part}").unlink()
+    with pytest.raises(UserError, match=f"model_final has no .{part}{what}"):
         training.train(path, resume=str(stem))
 
 
