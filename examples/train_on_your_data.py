@@ -120,7 +120,7 @@ def train_and_report(config, data, output, options=()):
         train(config, [*options, f"save_dir={_text(output)}"], evaluate=True, seed=0)
     options = [*options, f"save_dir={_text(output)}", f"weights={_text(run / 'model_final')}"]
     results = evaluate(config, options)
-    draw_grid(detect(config, options, data / "val"), output / "detections.png")
+    draw_grid(detect(config, options, _validation_images(data)), output / "detections.png")
     draw_curves(run / "history.jsonl", output / "curves.png")
 
     print(f"\npaddle_vfl {paddle_vfl.__version__}: {config} on {data}/val, {time.time() - start:.0f} s")
@@ -129,6 +129,13 @@ def train_and_report(config, data, output, options=()):
     if not any(results["bbox"]):
         print("  nothing was found: train for more epochs")
     print(f"{output}/detections.png\n{output}/curves.png")
+
+
+def _validation_images(data):
+    """Paths of the images that val.json names; they may lie in folders of val/."""
+    content = json.loads((data / "annotations" / "val.json").read_text(encoding="utf-8-sig"))
+    paths = [data / "val" / image["file_name"] for image in content["images"]]
+    return [path for path in paths if path.is_file()]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class FamilyLoss(nn.Layer):
         for name in ("iou_weighted", "detach_weight"):
             check_flag(name, options[name])
         check_flag("use_sigmoid", use_sigmoid)
-        options["positive_weight"] = positive_weight_of(options["iou_weighted"], options["positive_weight"])
+        positive_weight_of(options["iou_weighted"], options["positive_weight"])
         if options.get("class_weight") is not None:
             options["class_weight"] = check_class_weight(options["class_weight"])
         if reduction not in ("none", "mean", "sum"):
@@ -195,6 +195,8 @@ def _layer_loss(layer, pred, target, weight, avg_factor):
         # PaddleDetection sums over axis 1 for probabilities, and QualityFocalLoss, whose targets are pairs, always
         if pair or (not layer.use_sigmoid and len(pred.shape) == 2):
             loss = loss_with("row")
+        elif not layer.use_sigmoid and len(pred.shape) < 2:
+            raise ValueError(f"pred has shape {list(pred.shape)}, expected (N, C)")
         else:
             loss = loss_with("none") if layer.use_sigmoid else loss_with("none").sum(axis=1)
         if weight is not None:

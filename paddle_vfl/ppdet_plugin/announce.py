@@ -6,6 +6,7 @@ import sys
 import paddle
 
 from ..losses import VarifocalLoss
+from ..losses.varifocal import positive_weight_of
 from .call_sites import running_loss
 from .loss_key import parameters
 
@@ -49,7 +50,7 @@ def _text(loss):
         f"{name} {getattr(loss, name)}" for name in ("alpha", "beta", "gamma") if name in dict(parameters(type(loss)))
     ]
     others = []
-    if isinstance(loss, VarifocalLoss) and loss.positive_weight == "one":
+    if isinstance(loss, VarifocalLoss) and positive_weight_of(loss.iou_weighted, loss.positive_weight) == "one":
         others.append("positives not weighted by the IoU")
     elif "positive_weight" in said:
         others.append(f"positive_weight {loss.positive_weight}")

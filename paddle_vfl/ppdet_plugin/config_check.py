@@ -41,11 +41,15 @@ def check_module(name, config, top_level):
         elif not (isinstance(value, dict) and "name" not in value):
             loss_key.read(f"{name}.{key}", value)
     if "loss" in config.schema:
-        top_level = [key for key in top_level if isinstance(key, str)]  # `on` and `1` are none in YAML
-        for other in (
-            other for loss in loss_key.FAMILY for other in difflib.get_close_matches(loss, top_level, cutoff=0.85)
-        ):
-            hint = loss_key.hint(other, loss_key.FAMILY)
-            raise ConfigError(f"{other}: nothing in the config is called that{hint}")
+        _refuse_misspelt(top_level)
     if name in loss_key.FAMILY:
         loss_key.read_block(name)
+
+
+def _refuse_misspelt(keys):
+    """Refuse what is nearly the name of a loss; `_VarifocalLoss` and `MyVarifocalLoss` hold something on purpose."""
+    keys = [key for key in keys if isinstance(key, str)]  # `on` and `1` are none in YAML
+    for loss in loss_key.FAMILY:
+        for key in difflib.get_close_matches(loss, keys, cutoff=0.85):
+            if not key.endswith(loss):
+                raise ConfigError(f"{key}: nothing in the config is called that{loss_key.hint(key, loss_key.FAMILY)}")

@@ -23,6 +23,7 @@ __all__ = [
     "read",
     "read_block",
     "read_loss",
+    "untagged",
 ]
 
 NAME = "VarifocalLoss"
@@ -84,7 +85,7 @@ def read(path, value, there=None):
     Raises:
         ConfigError: nothing of that name is registered, or it does not take the options.
     """
-    value = _untagged(value)
+    value = untagged(value)
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, dict):
@@ -109,7 +110,7 @@ def read_loss(path, value, accepted=None, loss_class=None):
     Raises:
         ConfigError: also if there is anything else.
     """
-    before = _untagged(loss_class)
+    before = untagged(loss_class)
     there = before.get("name") if isinstance(before, dict) else before
     is_loss = isinstance(there, str) and is_registered(there) and there in (accepted or [there])
     if is_loss and isinstance(before, dict) and isinstance(value, dict) and "name" not in value:
@@ -135,7 +136,7 @@ def read_block(name=NAME):
 
 def family_name(value):
     """The name of the loss of the family that a key ``loss`` asks for, None if it asks for anything else."""
-    value = _untagged(value)
+    value = untagged(value)
     name = value.get("name", NAME) if isinstance(value, dict) else value
     return name if isinstance(name, str) and name in FAMILY else None
 
@@ -179,7 +180,7 @@ def _block_options(name):
     block = global_config[name]
     if isinstance(block, SchemaDict):
         return dict(block)
-    return {key: option for key, option in (_untagged(block) or {}).items() if key != "name"}
+    return {key: option for key, option in (untagged(block) or {}).items() if key != "name"}
 
 
 def parameters(cls):
@@ -187,7 +188,7 @@ def parameters(cls):
     return [(p.name, p.default) for p in list(inspect.signature(cls.__init__).parameters.values())[1:]]
 
 
-def _untagged(value):
+def untagged(value):
     """An object that a tag such as ``!VarifocalLoss`` made, as a mapping; it may be PaddleDetection's. Else the
     value."""
     name = type(value).__name__

@@ -12,6 +12,7 @@ class Patches:
 
     def __init__(self):
         self._undo = []
+        self._removed = {}
 
     def set(self, owner, name, value):
         """``setattr``, undone exactly: what ``owner`` only inherited is removed again, a static method stays one."""
@@ -28,6 +29,18 @@ class Patches:
         """Put back what ``mapping[key]`` is now, whoever changes it."""
         old = mapping.get(key, _ABSENT)
         self.on_undo(lambda: mapping.pop(key, None) if old is _ABSENT else mapping.__setitem__(key, old))
+
+    def remove_item(self, mapping, key):
+        """Remove ``mapping[key]`` when undone, and put it back when the patches are made again."""
+        _, value = self._removed.pop((id(mapping), key), (None, _ABSENT))
+        if value is not _ABSENT:
+            mapping.setdefault(key, value)
+        self.on_undo(lambda: self._remove(mapping, key))
+
+    def _remove(self, mapping, key):
+        if key in mapping:
+            # with the mapping, or another could get its id
+            self._removed[id(mapping), key] = mapping, mapping.pop(key)
 
     def set_name(self, name, old, new):
         """Let ``name`` mean ``new`` in every module of ppdet in which it means ``old``; a module that is imported later

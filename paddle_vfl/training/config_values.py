@@ -31,6 +31,7 @@ AT_LEAST = {
 }
 # the names that there are
 CHOICES = {
+    "amp_level": lambda: ("O0", "O1", "O2"),
     "architecture": readers.architectures,
     "metric": readers.metrics,
     "EvalDataset.name": readers.data_sets,

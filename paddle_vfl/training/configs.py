@@ -15,6 +15,9 @@ from .settings import settings
 
 __all__ = ["load", "make_run_folder", "switch_on"]
 
+# those that are registered with PaddleDetection: a tag in a config puts its object in the place of one
+_modules: dict = {}
+
 
 def load(config, options=()):
     """Enable the plugin and read a config file, overridden by ``options`` such as "epoch=3".
@@ -31,12 +34,12 @@ def load(config, options=()):
     files = read_files(path)
     overrides = parse_options(options)
     switch_on()
+    modules = _forget_configs()
 
     import paddle
-    from ppdet.core.workspace import SchemaDict, get_registered_modules, load_config, merge_config
+    from ppdet.core.workspace import SchemaDict, load_config, merge_config
     from ppdet.utils.check import check_config as fill_in
 
-    modules = get_registered_modules()
     try:
         cfg = load_config(str(path))
     except UserError as error:
@@ -66,6 +69,19 @@ def load(config, options=()):
         raise UserError(f"config {config}: use_gpu is true, and this Paddle has no CUDA: add -o use_gpu=false")
     paddle.set_device("gpu" if cfg.use_gpu else "cpu")
     return fill_in(cfg)
+
+
+def _forget_configs():
+    """Forget what was read before: PaddleDetection keeps it, and lays the next config over it. Returns the registered
+    modules by name."""
+    from ppdet.core.workspace import get_registered_modules, global_config
+
+    _modules.update(get_registered_modules())
+    global_config.clear()
+    for name, module in _modules.items():
+        module.clear()
+        global_config[name] = module
+    return _modules
 
 
 def switch_on():

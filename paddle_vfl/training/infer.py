@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 from pathlib import Path
 
 from ..errors import UserError
@@ -61,8 +62,11 @@ def _written_as(path):
     return path.name if written else f"{path.name}.png"
 
 
-def detect(config, options, folder):
-    """The boxes that the ``weights`` of a config find in a folder's images, best first.
+def detect(config, options, images):
+    """The boxes that the ``weights`` of a config find in images, best first.
+
+    Args:
+        images (Sequence[pathlib.Path] | pathlib.Path): paths of images, or a folder of them.
 
     Returns:
         dict[pathlib.Path, list]: for each image that can be decoded its ``(class name, score, (x, y, width, height))``,
@@ -71,10 +75,10 @@ def detect(config, options, folder):
     Raises:
         UserError: the config, the weights or the images are missing or wrong, or the weights do not fit the config.
     """
-    images = find_images(None, folder)
+    images = find_images(None, images) if isinstance(images, (str, os.PathLike)) else [Path(path) for path in images]
     cfg = configs.load(config, options)
     images = readable_images(images)
-    with named_classes(cfg, options), explained(str(folder), 0):
+    with named_classes(cfg, options), explained(str(images[0].parent), 0):
         trainer = checkpoints.trainer_with_weights(cfg, "test")
         return {path: _boxes(results, names) for path, results, names in _predictions(trainer, images)}
 

@@ -11,8 +11,7 @@ def register(patches):
 
     PaddleYOLO has neither GFL nor feature pyramids: there VFNet is left out.
     """
-    from ppdet.core.config.schema import extract_schema
-    from ppdet.core.workspace import global_config
+    from ..ppdet_plugin.registration import register_class
 
     try:
         from .architecture import VFNet
@@ -23,8 +22,6 @@ def register(patches):
     from .head import VFNetHead
 
     for cls in (VFNet, VFNetHead):
-        schema, block = extract_schema(cls), global_config.get(cls.__name__)
-        schema.update(block if isinstance(block, dict) else {})  # that of a config which has been read already
-        patches.set_item(global_config, cls.__name__, schema)
+        register_class(patches, cls)
     # export ends the process, without an error, at an architecture that is not in here; as for GFL
     patches.set_item(TRT_MIN_SUBGRAPH, "VFNet", TRT_MIN_SUBGRAPH["GFL"])

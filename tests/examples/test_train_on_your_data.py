@@ -56,6 +56,16 @@ def example(monkeypatch):
     return module
 
 
+def test_images_may_lie_in_folders(example, tmp_path):
+    for name in ("a/1.png", "b/1.png"):
+        (tmp_path / "val" / name).parent.mkdir(parents=True)
+        (tmp_path / "val" / name).touch()
+    (tmp_path / "annotations").mkdir()
+    images = [{"file_name": name} for name in ("a/1.png", "b/1.png", "c/missing.png")]
+    (tmp_path / "annotations" / "val.json").write_text(json.dumps({"images": images}))
+    assert example._validation_images(tmp_path) == [tmp_path / "val" / "a" / "1.png", tmp_path / "val" / "b" / "1.png"]
+
+
 @pytest.mark.parametrize("name", ["my data #1", "a: b", "[x]", "null", "größe"])
 def test_a_folder_may_be_called_anything(example, name):
     (folder, *_) = parse_options(example._data_options(Path(name))).values()

@@ -102,6 +102,11 @@ def test_avg_factor_with_sum_is_refused():
         VarifocalLoss(reduction="sum")(paddle.zeros([2, 3]), paddle.zeros([2, 3]), avg_factor=2.0)
 
 
+def test_probabilities_without_classes_are_refused():
+    with pytest.raises(ValueError, match=r"pred has shape \[3\], expected \(N, C\)"):
+        VarifocalLoss(use_sigmoid=False)(paddle.full([3], 0.5), paddle.zeros([3]))
+
+
 @pytest.mark.parametrize(
     "error, message, options",
     [

@@ -118,6 +118,17 @@ def test_nothing_is_checked_once_the_plugin_is_off(config):
         Trainer(cfg, mode="train")
 
 
+@pytest.mark.parametrize("key", ["_VarifocalLoss", "MyVarifocalLoss", "on", 1])
+def test_a_key_that_holds_options_for_others_is_no_misspelling(key, config):
+    from ppdet.core.workspace import create, load_config
+
+    create(
+        load_config(
+            str(config(GFL, **{"GFLHead": {"loss": "VarifocalLoss"}}, **{str(key): {"alpha": 0.5}}))
+        ).architecture
+    )
+
+
 def test_own_configs_of_ppdet_pass(config):
     """Names and options that PaddleDetection takes are not refused: the shipped configs of three architectures are
     built."""

@@ -253,6 +253,44 @@ def test_a_block_of_vfnet_that_was_read_before_is_kept():
         global_config.pop("VFNetHead", None)
 
 
+def ppyoloe_head(**options):
+    from ppdet.core.workspace import create, merge_config
+    from ppdet.modeling.shape_spec import ShapeSpec
+
+    merge_config({"PPYOLOEHead": {"assigner": None, "static_assigner": None, "nms": None, **options}})
+    return create("PPYOLOEHead", input_shape=[ShapeSpec(channels=8)] * 3)
+
+
+def test_what_a_config_said_holds_again_when_the_plugin_is_back():
+    """With it, without it, with it again, in one process."""
+    from ppdet.core.workspace import create, global_config, merge_config
+
+    paddle_vfl.enable()
+    ppyoloe_head(loss={"alpha": 0.5})
+    merge_config({"VarifocalLoss": {"class_weight": [1.0] * 80}})
+    merge_config({"MatchabilityAwareLoss": {"gamma": 1.0}, "VFNetHead": {"feat_channels": 64}})
+    for _ in range(2):
+        paddle_vfl.disable()
+        assert not hasattr(ppyoloe_head()._varifocal_loss, "keywords")
+        assert type(create("VarifocalLoss")) is not paddle_vfl.VarifocalLoss
+        paddle_vfl.enable()
+        assert ppyoloe_head()._varifocal_loss.keywords["alpha"] == 0.5
+        assert create("VarifocalLoss").class_weight == (1.0,) * 80 and create("MatchabilityAwareLoss").gamma == 1.0
+        assert global_config["VFNetHead"]["feat_channels"] == 64
+
+
+def test_what_a_config_says_while_the_plugin_is_off_holds():
+    from ppdet.core.workspace import create, merge_config
+
+    paddle_vfl.enable()
+    merge_config({"PPYOLOEHead": {"loss": {"alpha": 0.5}}, "MatchabilityAwareLoss": {"gamma": 1.0}})
+    paddle_vfl.disable()
+    merge_config({"PPYOLOEHead": {"loss": {"alpha": 0.25}}, "MatchabilityAwareLoss": {"gamma": 2.0}})
+    paddle_vfl.enable()
+    assert ppyoloe_head()._varifocal_loss.keywords["alpha"] == 0.25
+    assert create("MatchabilityAwareLoss").gamma == 2.0
+
+
 def test_the_tag_builds_the_fused_layer():
     paddle_vfl.enable()
     loss = yaml.load("!VarifocalLoss {alpha: 0.5, gamma: 1.5, use_sigmoid: false}", Loader=yaml.Loader)

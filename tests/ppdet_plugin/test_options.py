@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 import paddle_vfl
+from paddle_vfl.ppdet_plugin import loss_key
 from paddle_vfl.ppdet_plugin.errors import ConfigError
 from paddle_vfl.ppdet_plugin.options import parse_options
 
@@ -95,6 +96,31 @@ def test_a_mapping_over_what_a_tag_made():
         ConfigError, match="EvalDataset.datasetdir: COCODataSet has no such option; did you mean 'dataset_dir'"
     ):
         merged({"EvalDataset": {"datasetdir": "c"}})
+
+
+@pytest.mark.parametrize(
+    "tag, option, expected",
+    [
+        ("VarifocalLoss {iou_weighted: false}", {"iou_weighted": True}, {"iou_weighted": True}),
+        ("VarifocalLoss {alpha: 0.5}", {"gamma": 1.0}, {"alpha": 0.5, "gamma": 1.0}),
+        ("QualityFocalLoss {beta: 1.5}", {"beta": 1.0}, {"gamma": 1.0}),
+        ("MatchabilityAwareLoss {}", {"gamma": 1.0}, {"gamma": 1.0, "target_power": 1.0}),
+    ],
+)
+def test_a_mapping_over_a_loss_that_a_tag_made(tag, option, expected):
+    paddle_vfl.enable()
+    made = yaml.load(f"GFLHead: {{loss: !{tag}}}", Loader=yaml.Loader)
+    loss = merged(made, {"GFLHead": {"loss": option}})["GFLHead"]["loss"]
+    formula = loss_key.read_loss("GFLHead.loss", loss).formula
+    assert {name: formula[name] for name in expected} == expected
+
+
+def test_an_option_that_the_loss_of_a_tag_does_not_have():
+    paddle_vfl.enable()
+    made = yaml.load("GFLHead: {loss: !QualityFocalLoss {}}", Loader=yaml.Loader)
+    loss = merged(made, {"GFLHead": {"loss": {"gamma": 1.0}}})["GFLHead"]["loss"]
+    with pytest.raises(ConfigError, match="GFLHead.loss.gamma: QualityFocalLoss has no such option"):
+        loss_key.read_loss("GFLHead.loss", loss)
 
 
 TOOL = """

@@ -127,6 +127,15 @@ def test_detect_returns_named_boxes(trained, digits):
         assert scores == sorted(scores, reverse=True) and {name for name, _, _ in boxes} <= set("0123456789")
 
 
+def test_detect_takes_images_of_several_folders(trained, digits, tmp_path):
+    path, run = trained
+    images = [tmp_path / "a" / "1.png", tmp_path / "b" / "1.png"]
+    for image, source in zip(images, sorted((digits / "val").iterdir())):
+        image.parent.mkdir()
+        image.write_bytes(source.read_bytes())
+    assert list(training.detect(path, [f"weights={run}/model_final"], images)) == images
+
+
 def test_a_data_set_of_ones_own(config, digits, tmp_path):
     """Folders and class count come from the command line alone."""
     own = tmp_path / "mine"

@@ -72,6 +72,7 @@ def test_nothing_of_our_own_configs_is_refused(path, caplog):
         ("PPYOLOEHead.loss_weight=2", "PPYOLOEHead.loss_weight is 2, expected a mapping"),
         ("architecture=YOLOvX", "architecture: there is no 'YOLOvX'; did you mean 'YOLO"),
         ("architecture=PPYOLOEHead", "architecture: there is no 'PPYOLOEHead'"),
+        ("amp_level=O3", "amp_level: there is no 'O3'; there are O0, O1, O2"),
         ("metric=COCOO", "metric: there is no 'COCOO'; did you mean 'COCO'"),
         ("metric=coco", "metric: there is no 'coco'; did you mean 'COCO'"),
         ("OptimizerBuilder.optimizer.type=AdamX", "optimizer.type: there is no 'AdamX'; did you mean 'Adam"),
@@ -213,3 +214,16 @@ def test_keys_that_may_be_left_out(tmp_path):
         configs.load(path)
     cfg = configs.load(path, ["metric=COCO"])
     assert (cfg.save_dir, cfg.snapshot_epoch, cfg.worker_num) == ("output", 1, 0)
+
+
+def test_nothing_is_left_of_the_config_before(tmp_path):
+    """In one process, as in a notebook: PaddleDetection lays each config over what it has."""
+    path = tmp_path / "c.yml"
+    path.write_text(f"_BASE_: ['{PPYOLOE}']\nTrainDataset: !COCODataSet {{dataset_dir: elsewhere}}\nunread: 1")
+    cfg = configs.load(path, ["PPYOLOEHead.loss.alpha=0.5", "MatchabilityAwareLoss.gamma=1.0", "epoch=3"])
+    configs.make_run_folder(cfg)
+    cfg = configs.load(PPYOLOE)
+    fresh = {key: dict(value) if isinstance(value, dict) else value for key, value in cfg.items()}
+    assert fresh["PPYOLOEHead"]["loss"] == "VarifocalLoss" and fresh["MatchabilityAwareLoss"] == {}
+    assert fresh["epoch"] == 16 and not {"unread", "output_eval"} & set(fresh)
+    assert fresh["TrainDataset"]["name"] == "COCODataSet" and fresh["TrainDataset"]["dataset_dir"] == "dataset/digits"

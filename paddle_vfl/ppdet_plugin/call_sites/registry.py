@@ -4,6 +4,7 @@ modules."""
 import inspect
 
 from .. import loss_key
+from ..registration import register_class
 from .site import CallSite, Place
 
 __all__ = ["Registry"]
@@ -27,10 +28,9 @@ class Registry(CallSite):
         if isinstance(there, SchemaDict):
             for option in schema.schema.keys() - there.schema.keys():
                 patches.set_item(there.schema, option, schema.schema[option])
-                patches.on_undo(lambda option=option: there.pop(option, None))
-        elif there is None or isinstance(there, dict):  # PaddleDetection has no such loss; a block may have been read
-            schema.update(there or {})
-            patches.set_item(global_config, ours.__name__, schema)
+                patches.remove_item(there, option)
+        elif there is None or isinstance(there, dict):  # PaddleDetection has no such loss
+            register_class(patches, ours)
         if place.target is not ours:
             patches.set_name(ours.__name__, place.target, ours)
         _make_tag(patches, ours)

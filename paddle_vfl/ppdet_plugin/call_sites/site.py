@@ -110,7 +110,7 @@ def _accept_loss(site, patches, cls, schema):
     )
     key.set_default(None)
     patches.set_item(schema.schema, "loss", key)
-    patches.on_undo(lambda: schema.pop("loss", None))
+    patches.remove_item(schema, "loss")
     init = cls.__init__
     signature = inspect.signature(init)
 
