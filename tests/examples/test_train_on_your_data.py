@@ -56,6 +56,12 @@ def example(monkeypatch):
     return module
 
 
+def test_annotations_may_begin_with_a_byte_order_mark(example, tmp_path):
+    coco = {"annotations": [{"image_id": 1}, {"image_id": 1}, {"image_id": 2}], "categories": [{"id": 1}]}
+    (tmp_path / "train.json").write_text(json.dumps(coco), encoding="utf-8-sig")
+    assert example._count(tmp_path / "train.json") == (2, 1)
+
+
 def test_images_may_lie_in_folders(example, tmp_path):
     for name in ("a/1.png", "b/1.png"):
         (tmp_path / "val" / name).parent.mkdir(parents=True)

@@ -40,7 +40,7 @@ def test_train_writes_checkpoints_and_history(trained):
 def test_resume_goes_on_after_the_checkpoint(trained):
     path, run = trained
     for checkpoint in (run / "0", run / "0.pdparams"):
-        trainer = training.train(path, resume=str(checkpoint), seed=0)
+        trainer = training.train(path, resume=str(checkpoint), seed=0, fleet=True)  # which one process does without
         assert trainer.start_epoch == 1
     steps, _ = read_history(run / "history.jsonl")
     assert [s["epoch"] for s in steps] == [0, 0, 1, 1]
@@ -184,6 +184,21 @@ def test_infer_has_the_names_of_the_data_trained_on(trained, digits, tmp_path):
     gone = [f"{key}Dataset.dataset_dir=gone" for key in ("Train", "Eval", "Test")]
     with pytest.raises(UserError, match="no names for the 10 classes: TestDataset: .*gone"):
         training.infer(path, [f"weights={run}/model_final", *gone], folder=digits / "val", output_dir=tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    "option", ["TestDataset.anno_path={}", "TestDataset={{anno_path: {}}}", " TestDataset.anno_path={}"]
+)
+def test_names_are_those_of_the_data_that_options_speak_of(option, config, digits, tmp_path):
+    coco = json.loads((digits / "annotations" / "val.json").read_text())
+    for category in coco["categories"]:
+        category["name"] = f"digit {category['name']}"
+    (tmp_path / "named.json").write_text(json.dumps(coco))
+    options = [option.format(tmp_path / "named.json")]
+    cfg = configs.load(config("ppyoloe_plus_digits.yml"), options)
+    with named_classes(cfg, options):
+        names = json.loads(Path(cfg.TestDataset["anno_path"]).read_text())["categories"]
+    assert [category["name"] for category in names] == [f"digit {i}" for i in range(10)]
 
 
 def test_the_results_of_a_class_have_its_name(tmp_path):

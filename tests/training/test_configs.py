@@ -213,7 +213,7 @@ def test_keys_that_may_be_left_out(tmp_path):
     with pytest.raises(UserError, match="c.yml: no metric"):
         configs.load(path)
     cfg = configs.load(path, ["metric=COCO"])
-    assert (cfg.save_dir, cfg.snapshot_epoch, cfg.worker_num) == ("output", 1, 0)
+    assert (cfg.save_dir, cfg.snapshot_epoch, cfg.worker_num, cfg.map_type) == ("output", 1, 0, "11point")
 
 
 def test_nothing_is_left_of_the_config_before(tmp_path):
