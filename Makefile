@@ -4,8 +4,8 @@
 # make test-paddle      what depends on Paddle, on other versions of it: VERSION="2.6.2 3.1.1", or any; TESTS=tests for all tests
 # make test-clang       the same on the extension built by clang
 # make wheels           in dist/, each tried where there is no compiler: PADDLE="3.3.1 3.2.2 2.6.2"; with GPU=1 for paddlepaddle-gpu
-# make families         which families of PaddleDetection train, evaluate and export, with and without the plugin: ten minutes;
-#                       with PPDET_SRC=FOLDER also of that checkout
+# make families         which families of PaddleDetection train, evaluate and export, with and without the plugin: five minutes;
+#                       with PPDET_SRC=FOLDER also of that checkout: ten
 # make cuda-check       compile the CUDA kernels for every architecture, or for ARCHS="75 90": no warnings, no spills; registers,
 #                       instructions an element; with QUICK=1 no registers and no spills
 # make cuda-build-check the whole extension as for a CUDA build of Paddle, and its tests on the CPU: PADDLE=3.3.1; needs no GPU
@@ -171,4 +171,4 @@ lock: $(VENV)/built
 	$(COMPILE) requirements/ppdet-develop.in -c requirements/lock.txt -o requirements/lock-ppdet-develop.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-* build dist dataset output paddle_vfl/_C*.so *.egg-info
+	rm -rf $(VENV) $(VENV)-* build dist dataset/digits output/demo paddle_vfl/_C*.so *.egg-info

@@ -13,8 +13,9 @@ namespace paddle_vfl {
 namespace {
 
 constexpr size_t kHugePage = size_t(2) << 20;
-// The size of a buffer is kept in a page in front of it, so that the buffer itself begins on a huge page.
-constexpr size_t kHeader = 4096;
+// The size of a buffer is kept in front of it, so that the buffer itself begins on a huge page. These are whole pages,
+// be they of 4, 16 or 64 KiB.
+constexpr size_t kHeader = size_t(64) << 10;
 
 size_t machine_memory() {
   const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);

@@ -1,6 +1,25 @@
 """Classes that the plugin adds to PaddleDetection's registry."""
 
-__all__ = ["register_class"]
+__all__ = ["register_class", "register_vfnet"]
+
+
+def register_vfnet(patches):
+    """Register the architecture ``VFNet`` and its head, until ``patches`` are undone.
+
+    PaddleYOLO has neither GFL nor feature pyramids: there VFNet is left out.
+    """
+    try:
+        from ..vfnet.architecture import VFNet
+    except ModuleNotFoundError:
+        return
+    from ppdet.engine.export_utils import TRT_MIN_SUBGRAPH
+
+    from ..vfnet.head import VFNetHead
+
+    for cls in (VFNet, VFNetHead):
+        register_class(patches, cls)
+    # export ends the process, without an error, at an architecture that is not in here; as for GFL
+    patches.set_item(TRT_MIN_SUBGRAPH, "VFNet", TRT_MIN_SUBGRAPH["GFL"])
 
 
 def register_class(patches, cls):

@@ -9,13 +9,13 @@ import paddle
 from .._ops import extension
 from .._version import __version__
 from ..errors import NotInstalled
-from .. import vfnet
 from . import loss_key, version_fixes
 from .announce import announce, logger, make_visible
 from .call_sites import switch_call_sites
 from .config_check import check_module
 from .options import complete_options
 from .patches import Patches
+from .registration import register_vfnet
 
 __all__ = ["Status", "disable", "enable", "prepare_import", "status"]
 
@@ -66,7 +66,7 @@ def enable():
             fixes.update(version_fixes.apply_after_import(_patches))
         from ppdet.core import workspace
 
-        vfnet.register(_patches)
+        register_vfnet(_patches)
         _patches.set_name("create", workspace.create, _checked(workspace.create))
         _switch(fixes)
         complete_options(_patches)  # reads the command line, which may call this function

@@ -2,8 +2,8 @@
 
 import contextlib
 import errno
-import os
 import shutil
+from pathlib import Path
 
 from ..errors import UserError, one_line
 from .loader_errors import loader_errors
@@ -47,7 +47,7 @@ def _explanation(error, folder, workers):
     if error.errno in FULL and workers and _is_full(SHARED_MEMORY):
         return f"{SHARED_MEMORY}, through which {workers} reader processes pass images on, is full: {WITHOUT}"
     where = error.filename or folder
-    is_inside = os.path.abspath(where).startswith(os.path.abspath(folder))
+    is_inside = Path(folder).resolve() in [Path(where).resolve(), *Path(where).resolve().parents]
     if error.errno in FULL or (error.errno in REFUSED and is_inside):
         return f"cannot write into {where}: {error.strerror}"
     return f"{where}: {error.strerror}" if error.errno in REFUSED else None

@@ -36,8 +36,10 @@ def readable_images(images):
     """Those of the images of a folder that can be decoded; the others are named in the log.
 
     Raises:
-        UserError: none can.
+        UserError: none can, or there is none.
     """
+    if not images:
+        raise UserError("no images")
     folder = images[0].parent
     decoded = decode_images(folder, [os.path.relpath(image, folder) for image in images])
     damaged = [

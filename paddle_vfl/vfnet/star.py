@@ -29,8 +29,7 @@ class StarConv(nn.Layer):
     """A 3 x 3 deformable convolution (version 1, no bias) whose nine samples are the :func:`star_points` of a box.
 
     It is computed as nine bilinear samples (``grid_sample``; 0 outside of the feature map) and a matrix product, which
-    is what a deformable convolution is. On CPUs that is faster, and it exports to ONNX, which has no deformable
-    convolution.
+    is what a deformable convolution is, and faster than Paddle's on CPUs (docs/vfnet.md).
 
     Args:
         in_channels, out_channels (int): channels.

@@ -134,6 +134,8 @@ def test_detect_takes_images_of_several_folders(trained, digits, tmp_path):
         image.parent.mkdir()
         image.write_bytes(source.read_bytes())
     assert list(training.detect(path, [f"weights={run}/model_final"], images)) == images
+    with pytest.raises(UserError, match="no images"):
+        training.detect(path, [f"weights={run}/model_final"], [])
 
 
 def test_a_data_set_of_ones_own(config, digits, tmp_path):

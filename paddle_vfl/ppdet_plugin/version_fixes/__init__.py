@@ -1,8 +1,8 @@
 """What PaddleDetection needs to run on newer versions of what it depends on: a fix for each way in which they changed.
 
-Each fix is a function whose docstring begins with the symptom it cures. It changes PaddleDetection's own modules, and
-only what would fail there: what runs without a fix gives the same numbers with it. ``zlib`` before ``paddle``, which
-has to come earlier than anything here, is at the top of paddle_vfl/_ops.py.
+Each fix is a function whose docstring begins with the symptom it cures. It changes PaddleDetection's own modules, or
+puts back what NumPy and Pillow removed, and only what would fail: what runs without a fix gives the same numbers with
+it. ``zlib`` before ``paddle``, which has to come earlier than anything here, is at the top of paddle_vfl/_ops.py.
 """
 
 import inspect
