@@ -120,7 +120,7 @@ def _over(dct, key, value):
     if isinstance(there, str) and loss_key.is_registered(there):
         return {"name": there, **value}
     loss = loss_key.untagged(there)
-    if loss is not there:
+    if loss is not there and key != loss["name"]:  # the block of that name stays an object
         return {**loss, **value}
     if f"!{type(there).__name__}" in yaml.Loader.yaml_constructors:
         there = copy.copy(there)

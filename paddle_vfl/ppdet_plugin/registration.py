@@ -27,11 +27,15 @@ def register_class(patches, cls):
 
     What a config says of it under its name is kept, if it was read before, and when the patches are undone.
     """
-    from ppdet.core.config.schema import extract_schema
+    from ppdet.core.config.schema import SchemaDict, extract_schema
     from ppdet.core.workspace import global_config
 
     name, schema = cls.__name__, extract_schema(cls)
-    schema.update(global_config.get(name) or {})
+    there = global_config.get(name)
+    schema.update(there if isinstance(there, dict) else {})
+    if isinstance(there, SchemaDict):  # somebody's own class, which is put back
+        patches.set_item(global_config, name, schema)
+        return
     global_config[name] = schema
     patches.on_undo(lambda: _unregister(global_config, name))
 

@@ -115,6 +115,13 @@ def test_a_mapping_over_a_loss_that_a_tag_made(tag, option, expected):
     assert {name: formula[name] for name in expected} == expected
 
 
+def test_an_option_over_the_block_that_a_tag_made():
+    paddle_vfl.enable()
+    made = yaml.load("VarifocalLoss: !VarifocalLoss {alpha: 0.5}", Loader=yaml.Loader)
+    loss = merged(made, {"VarifocalLoss": {"gamma": 3.0}})["VarifocalLoss"]
+    assert type(loss) is paddle_vfl.VarifocalLoss and (loss.alpha, loss.gamma) == (0.5, 3.0)
+
+
 def test_an_option_that_the_loss_of_a_tag_does_not_have():
     paddle_vfl.enable()
     made = yaml.load("GFLHead: {loss: !QualityFocalLoss {}}", Loader=yaml.Loader)
