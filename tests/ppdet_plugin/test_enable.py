@@ -279,6 +279,28 @@ def test_what_a_config_said_holds_again_when_the_plugin_is_back():
         assert global_config["VFNetHead"]["feat_channels"] == 64
 
 
+def test_somebodys_own_vfnet_is_put_back(monkeypatch):
+    from ppdet.core.config.schema import extract_schema
+    from ppdet.core.workspace import global_config
+    from ppdet.modeling.heads.gfl_head import GFLHead
+
+    own = extract_schema(GFLHead)
+    monkeypatch.setitem(global_config, "VFNetHead", own)
+    paddle_vfl.enable()
+    assert global_config["VFNetHead"] is not own and "star" in global_config["VFNetHead"].schema
+    paddle_vfl.disable()
+    assert global_config["VFNetHead"] is own
+
+
+@pytest.mark.parametrize("block", ["text", [1], 3, None])
+def test_a_block_of_vfnet_that_is_no_mapping_does_not_stop_enable(block, monkeypatch):
+    from ppdet.core.workspace import global_config
+
+    monkeypatch.setitem(global_config, "VFNetHead", block)
+    paddle_vfl.enable()
+    assert "star" in global_config["VFNetHead"].schema
+
+
 def test_what_a_config_says_while_the_plugin_is_off_holds():
     from ppdet.core.workspace import create, merge_config
 
